@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Objects under keys. A store is a table of methods; layers (fault injection, later cache and retry) wrap another
+ * store and have the same table. Every method is thread safe and blocks; each says what it promises.
+ *
+ * Keys are non-empty, relative, of [A-Za-z0-9_.%~/-], without empty, "." or ".." components, at most 900 bytes.
+ * Listing order is the byte order of keys.
+ */
+
+#include "../base/buf.h"
+
+struct store;
+
+struct store_stat {
+	uint64_t size;
+	int64_t mtime_ns; /* the store's own clock */
+};
+
+struct store_range {
+	uint64_t off;
+	size_t len;
+	uint8_t *out; /* the caller's, len bytes */
+};
+
+/* One listed object. key is borrowed for the call. A negative return stops the listing and is its result. */
+typedef int (*store_list_fn)(void *ctx, const char *key, const struct store_stat *st);
+
+struct store_ops {
+	/* Durable on return. Replaces nothing of another content: an object is put once (or again with equal bytes). */
+	int (*put)(struct store *s, const char *key, struct slice data, struct error *err);
+	/*
+	 * Creates, atomically: of any number of callers, on any machine, one gets 0 and the others ERR_STORE_EXISTS.
+	 * ERR_STORE_UNKNOWN: it may or may not be there; the caller reads it back. Durable on 0.
+	 */
+	int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct error *err);
+	/* Reads all ranges or fails. ERR_STORE_NOT_FOUND; ERR_STORE_RANGE past the end. */
+	int (*read)(struct store *s, const char *key, const struct store_range *ranges, size_t n, struct error *err);
+	/* Appends the last n bytes (or all) to out and tells the object's size: one request. */
+	int (*tail)(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
+	            struct error *err);
+	/*
+	 * Lists keys that begin with prefix and come after `after` (may be NULL), in order. With a delimiter ('/' or
+	 * 0), keys that have it behind the prefix are rolled up: key is the part up to and with it, st is NULL. A part
+	 * is given where any key of it comes after `after`: to go on behind "a/", say after "a0", not "a/".
+	 * A prefix without objects lists nothing and is no error. Objects put before the call are listed.
+	 */
+	int (*list)(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
+	            struct error *err);
+	/* 0 also where it was not there. */
+	int (*remove)(struct store *s, const char *key, struct error *err);
+	/* The store's own time now. */
+	int (*now)(struct store *s, int64_t *ret, struct error *err);
+	void (*free)(struct store *s);
+};
+
+/* Counts since the store was made; kept by the outermost wrappers below. */
+struct store_counts {
+	uint64_t put, get, list, remove, bytes_in, bytes_out, errors;
+};
+
+struct store {
+	const struct store_ops *ops;
+	struct store_counts counts; /* atomic adds */
+	char *name;                 /* as the user wrote it; for messages */
+	bool read_only;             /* puts and removes answer ERR_STORE_READONLY */
+};
+
+/* The methods, counted, with read_only and key syntax checked. */
+int store_put(struct store *s, const char *key, struct slice data, struct error *err);
+int store_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err);
+int store_read(struct store *s, const char *key, const struct store_range *ranges, size_t n, struct error *err);
+int store_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct error *err);
+int store_get(struct store *s, const char *key, size_t max, struct buf *out, struct error *err); /* whole object */
+int store_list(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
+               struct error *err);
+int store_remove(struct store *s, const char *key, struct error *err);
+int store_now(struct store *s, int64_t *ret, struct error *err);
+void store_free(struct store *s);
+DEFINE_CLEANUP(struct store *, store_free);
+
+/* How a store is opened from a STORE word of the command line. */
+struct store_options {
+	bool read_only;
+	bool create; /* make a missing directory */
+};
+
+/* "path", "file:///path", "s3://bucket/prefix?...": new. The one function that knows all back ends. */
+int store_open(const char *word, const struct store_options *opts, struct store **ret, struct error *err);
+
+int store_dir_new(const char *path, const struct store_options *opts, struct store **ret, struct error *err);
+int store_mem_new(struct store **ret);
+
+/*
+ * The fault layer (tests): counts every call and, at the n-th, does as told. Wraps and owns `inner`, unless borrowed.
+ */
+enum fault {
+	FAULT_NONE,
+	FAULT_BEFORE,  /* fails without effect: ERR_STORE */
+	FAULT_AFTER,   /* has its effect and fails: ERR_STORE_UNKNOWN */
+	FAULT_TORN,    /* a put leaves half of the object and fails (a read gives wrong bytes) */
+	FAULT_TIMEOUT, /* fails without effect: ERR_STORE_TIMEOUT */
+	FAULT_DENIED,  /* ERR_STORE_ACCESS */
+	FAULT_SLOW,    /* sleeps delay_ns, then works */
+};
+
+struct fault_plan {
+	enum fault fault;
+	uint64_t at;     /* the at-th call from now (1 is the next) that is of a kind in `kinds` */
+	bool from_then_on;
+	unsigned kinds;  /* 1 put, 2 put_if_absent, 4 read and tail, 8 list, 16 remove, 32 now; 0 all */
+	int64_t delay_ns;
+};
+
+int store_fault_new(struct store *inner, bool borrowed, struct store **ret);
+void store_fault_set(struct store *s, const struct fault_plan *plan);
+uint64_t store_fault_calls(struct store *s);
+/*
+ * Called before every call's effect, on the calling thread (NULL to remove): tests pause or interleave there.
+ */
+void store_fault_hook(struct store *s, void (*hook)(void *ctx, const char *what, const char *key), void *ctx);
