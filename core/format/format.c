@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+#include "format.h"
+
+#include <string.h>
+
+#include "../wire/gz.h"
+#include "../wire/pb.h"
+#include "../wire/zst.h"
+#include "internal.h"
+
+/*
+ * Compression. A gzip file is a row of members. `cat a.gz b.gz` makes two profiles of two members, pigz and others make
+ * one profile of many; only the contents tell:
+ *
+ *     one member, but for empty ones            one profile
+ *     several, each of which is a whole profile as many profiles
+ *     several, which are one when joined        one profile
+ *     else, the first being whole               profiles, up to the member that is none, which is refused
+ *
+ * So at the start of several members, all are tried (the `plan`); the memory that takes is that of one member. Zeros
+ * behind the last member are padding, other bytes are refused. zstd frames are one profile together. Compressed data
+ * inside compressed data is unwrapped once more.
+ */
+
+#define HEAD_MAX ((size_t)64 << 10) /* what judging looks at */
+#define KEEP_BYTES ((size_t)16 << 20)
+
+const struct format *const formats[] = { &format_pprof, &format_folded, NULL };
+
+enum plan { PLAN_NONE, PLAN_EACH, PLAN_JOINED };
+
+struct format_reader {
+	struct slice in;
+	struct format_options opts;
+	size_t taken;
+	enum plan plan;
+	struct gz *gz;
+	struct buf raw, inner; /* decompressed once, and twice */
+	const char *name;
+};
+
+static struct slice first_bytes(struct slice s)
+{
+	return (struct slice){ s.data, MIN(s.len, HEAD_MAX) };
+}
+
+static int unknown(struct slice head, bool whole, struct error *err)
+{
+	size_t line = judge_is_text(head) ? folded_first_line(head, whole) : 0;
+	if (line)
+		return error_set(err, ERR_FORMAT_UNKNOWN,
+		                 "text that is no profile: line %zu is no stack and count (`a;b;c 12`)", line);
+	return error_set(err, ERR_FORMAT_UNKNOWN, "no format of a profile that is known");
+}
+
+static int judge_plain(struct slice head, bool whole, struct error *err)
+{
+	whole = whole && head.len <= HEAD_MAX;
+	head = first_bytes(head);
+	int e = judge_named(head, err);
+	if (e)
+		return e;
+	for (size_t i = 0; formats[i]; i++)
+		if (formats[i]->sniff(head, whole) != FORMAT_NO)
+			return 0;
+	return unknown(head, whole, err);
+}
+
+static int judge_gzip(struct slice head, struct error *err)
+{
+	if (head.len > 2 && head.data[2] != 8)
+		return error_set(err, ERR_FORMAT_MALFORMED, "gzip method %u, which does not exist", head.data[2]);
+	return 0;
+}
+
+int format_judge(struct slice head, bool whole, struct error *err)
+{
+	bool first_of_gzip = head.len == 1 && head.data[0] == 0x1f && !whole;
+	if (!head.len || first_of_gzip || zst_magic(head))
+		return 0;
+	return gz_magic(head) ? judge_gzip(head, err) : judge_plain(head, whole, err);
+}
+
+int format_reader_new(struct slice in, const struct format_options *opts, struct format_reader **ret, struct error *err)
+{
+	_cleanup_(format_reader_freep) struct format_reader *r = calloc(1, sizeof *r);
+	if (!r)
+		return error_set(err, -ENOMEM, "no memory to read profiles");
+	int e = format_reader_reset(r, in, opts);
+	if (e)
+		return error_set(err, e, "no memory to read profiles");
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+void format_reader_free(struct format_reader *r)
+{
+	if (!r)
+		return;
+	gz_free(r->gz);
+	buf_done(&r->raw);
+	buf_done(&r->inner);
+	free(r);
+}
+
+/* Empty, bounded by max; the memory of an unusually large input is given back. */
+static void renew(struct buf *b, size_t max)
+{
+	if (b->cap > KEEP_BYTES)
+		buf_done(b);
+	buf_reset(b);
+	b->max = max;
+}
+
+int format_reader_reset(struct format_reader *r, struct slice in, const struct format_options *opts)
+{
+	r->in = in;
+	r->opts = opts ? *opts : (struct format_options){ 0 };
+	r->taken = 0;
+	r->plan = PLAN_NONE;
+	r->name = "";
+	renew(&r->raw, format_max_bytes(&r->opts));
+	renew(&r->inner, format_max_bytes(&r->opts));
+	return r->gz ? 0 : gz_new(&r->gz);
+}
+
+size_t format_reader_taken(const struct format_reader *r)
+{
+	return r->taken;
+}
+
+const char *format_reader_name(const struct format_reader *r)
+{
+	return r->name;
+}
+
+/* OTLP's ProfilesData has fields 1 and 2 and, inside them, messages alone; pprof's field 1 holds numbers. */
+static bool is_otlp(struct slice in)
+{
+	struct cursor c = cursor_of(in);
+	struct pb_field f = { 0 };
+	while (pb_next(&c, &f)) {
+		if (f.wire != PB_LEN || f.number < 1 || f.number > 2)
+			return false;
+		if (f.bytes.len && (f.bytes.data[0] & 7) != PB_LEN)
+			return false;
+	}
+	return !c.bad && in.len;
+}
+
+static int decode_as(struct format_reader *r, const struct format *format, struct slice in, struct profile *p,
+                     struct error *err)
+{
+	profile_reset(p);
+	r->name = format->name;
+	int e = format->decode(in, &r->opts, p, err);
+	if (e && e != -ENOMEM && e != ERR_FORMAT_LIMIT && is_otlp(in))
+		return error_set(err, ERR_FORMAT_NAMED, "OTLP profiles: not taken yet by this version; write pprof");
+	return e;
+}
+
+static int decode_plain(struct format_reader *r, struct slice in, struct profile *p, struct error *err)
+{
+	size_t max = format_max_bytes(&r->opts);
+	if (in.len > max)
+		return error_set(err, ERR_FORMAT_LIMIT, "%zu bytes are over the limit of %zu", in.len, max);
+	int e = judge_plain(in, true, err);
+	if (e)
+		return e;
+	for (size_t i = 0; formats[i]; i++)
+		if (formats[i]->sniff(first_bytes(in), in.len <= HEAD_MAX) != FORMAT_NO)
+			return decode_as(r, formats[i], in, p, err);
+	return unknown(in, true, err);
+}
+
+static bool is_padding(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.data[i])
+			return false;
+	return true;
+}
+
+static struct slice from(const struct format_reader *r, size_t at)
+{
+	return (struct slice){ r->in.data + at, r->in.len - at };
+}
+
+/* Decompresses the member at *at and moves *at behind it. */
+static int read_member(struct format_reader *r, struct slice in, size_t *at, struct buf *out, struct error *err)
+{
+	struct slice rest = { in.data + *at, in.len - *at };
+	size_t used;
+	int e;
+	if (gz_magic(rest) || rest.len < 2)
+		e = gz_member(r->gz, rest, out, &used, err);
+	else
+		e = error_set(err, ERR_FORMAT_MALFORMED, "%zu bytes behind the gzip data are none", rest.len);
+	if (e)
+		return *at ? error_at(err, e, "gzip member at byte %zu", *at) : e;
+	*at += used;
+	return 0;
+}
+
+/* Appends the contents of all members. */
+static int join_members(struct format_reader *r, struct slice in, struct buf *out, struct error *err)
+{
+	size_t at = 0;
+	int e = 0;
+	while (!e && at < in.len && (!at || !is_padding((struct slice){ in.data + at, in.len - at })))
+		e = read_member(r, in, &at, out, err);
+	return e;
+}
+
+/* Puts the next member that is not empty into r->raw. 1: done; 0: there is none. */
+static int next_member(struct format_reader *r, size_t *at, struct error *err)
+{
+	buf_reset(&r->raw);
+	while (*at < r->in.len && (!*at || !is_padding(from(r, *at)))) {
+		int e = read_member(r, r->in, at, &r->raw, err);
+		if (e || r->raw.len)
+			return e ? e : 1;
+	}
+	return 0;
+}
+
+static bool is_packed(struct slice s)
+{
+	return gz_magic(s) || zst_magic(s);
+}
+
+/* Decodes what r->raw holds, which may be compressed once more. */
+static int decode_raw(struct format_reader *r, struct profile *p, struct error *err)
+{
+	struct slice in = buf_slice(&r->raw);
+	if (is_packed(in)) {
+		buf_reset(&r->inner);
+		int e = gz_magic(in) ? join_members(r, in, &r->inner, err) : zst_decompress_all(in, &r->inner, err);
+		if (e)
+			return error_at(err, e, "inside compressed data");
+		in = buf_slice(&r->inner);
+	}
+	if (is_packed(in))
+		return error_set(err, ERR_FORMAT_NAMED, "compressed more than twice");
+	if (!in.len)
+		return error_set(err, ERR_FORMAT_UNKNOWN, "compressed data that holds nothing");
+	return decode_plain(r, in, p, err);
+}
+
+/* r->raw holds the first member, others begin at `at`. Uses r->raw and p up. */
+static enum plan make_plan(struct format_reader *r, size_t at, struct profile *p)
+{
+	if (decode_raw(r, p, NULL))
+		return PLAN_JOINED;
+	int e;
+	while ((e = next_member(r, &at, NULL)) > 0)
+		if (decode_raw(r, p, NULL))
+			break;
+	if (e <= 0)
+		return PLAN_EACH;
+	buf_reset(&r->raw);
+	return join_members(r, r->in, &r->raw, NULL) || decode_raw(r, p, NULL) ? PLAN_EACH : PLAN_JOINED;
+}
+
+/* Makes the plan, and r->raw the first profile's bytes. */
+static int begin_gzip(struct format_reader *r, size_t *at, struct profile *p, struct error *err)
+{
+	if (is_padding(from(r, *at))) {
+		r->plan = PLAN_EACH;
+		return 0;
+	}
+	r->plan = make_plan(r, *at, p);
+	*at = 0;
+	if (r->plan == PLAN_EACH)
+		return MIN(next_member(r, at, err), 0);
+	*at = r->in.len;
+	buf_reset(&r->raw);
+	return join_members(r, r->in, &r->raw, err);
+}
+
+static int next_gzip(struct format_reader *r, struct profile *p, struct error *err)
+{
+	size_t at = r->taken;
+	int e = next_member(r, &at, err);
+	if (!e && r->plan == PLAN_NONE)
+		return error_set(err, ERR_FORMAT_UNKNOWN, "compressed data that holds nothing");
+	if (e > 0 && r->plan == PLAN_NONE)
+		e = MIN(begin_gzip(r, &at, p, err), 0) ?: 1;
+	if (!e)
+		r->taken = r->in.len; /* empty members, or padding */
+	if (e <= 0)
+		return e;
+	e = decode_raw(r, p, err);
+	if (e)
+		return r->taken ? error_at(err, e, "gzip member at byte %zu", r->taken) : e;
+	r->taken = at;
+	if (at < r->in.len && is_padding(from(r, at))) {
+		profile_warn(p, "%zu zero bytes behind the gzip data were skipped", r->in.len - at);
+		r->taken = r->in.len;
+	}
+	return 1;
+}
+
+static int next_other(struct format_reader *r, struct profile *p, struct error *err)
+{
+	int e;
+	if (zst_magic(r->in)) {
+		e = zst_decompress_all(r->in, &r->raw, err);
+		e = e ? e : decode_raw(r, p, err);
+	} else {
+		e = decode_plain(r, r->in, p, err);
+	}
+	if (e)
+		return e;
+	r->taken = r->in.len;
+	return 1;
+}
+
+int format_reader_next(struct format_reader *r, struct profile *p, struct error *err)
+{
+	if (r->taken >= r->in.len)
+		return 0;
+	if (err)
+		*err = (struct error){ 0 };
+	return gz_magic(r->in) ? next_gzip(r, p, err) : next_other(r, p, err);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "internal.h"
+
+/* What else than a profile is written to a profiling database, and what its owner should do. */
+
+#define NOT_YET "not taken yet by this version; "
+
+struct magic {
+	const char *bytes;
+	size_t len, at;
+	const char *what;
+};
+
+#define MAGIC(bytes_, what_) { bytes_, sizeof(bytes_) - 1, 0, what_ }
+
+static const struct magic magics[] = {
+	/* profiles of other kinds */
+	MAGIC("PERFILE2", "perf data: " NOT_YET "run `perf script | stackcollapse-perf.pl` and write its output"),
+	MAGIC("2ELIFREP", "perf data of the other byte order: " NOT_YET
+	                  "run `perf script | stackcollapse-perf.pl` and write its output"),
+	MAGIC("FLR\0", "a Java flight recording: " NOT_YET "convert it by async-profiler's `jfrconv -o pprof`"),
+	MAGIC("go 1.", "a Go execution trace: run `go tool trace -pprof=sched TRACE` and write its output"),
+	MAGIC("JAVA PROFILE", "a Java heap dump: it holds objects, no stacks over time"),
+	MAGIC("Nettrace", ".NET nettrace: run `dotnet-trace convert --format speedscope`"),
+	MAGIC("memray\0", "a memray capture: " NOT_YET "run `memray transform` or `memray stats --json`"),
+	MAGIC("MOJ", "an Austin MOJO file: " NOT_YET "run `mojo2austin` and write its output"),
+	MAGIC("v8-version,", "a V8 log: run `node --prof-process`, or profile by --cpu-prof"),
+	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples"),
+	MAGIC("--- Execution profile ---", "async-profiler's text for people: profile with -o collapsed or -o pprof"),
+	MAGIC("# callgrind format", "a callgrind file: " NOT_YET "convert it to pprof or folded stacks"),
+	MAGIC("heap profile:", "a heap profile as text: " NOT_YET "fetch it without debug=1, or run `pprof -proto`"),
+	MAGIC("heap_v2/", "a jemalloc heap profile: " NOT_YET "run `jeprof --collapsed`"),
+	MAGIC("--- contentionz", "a gperftools contention profile: " NOT_YET "run `pprof -proto`"),
+	MAGIC("--- mutex:", "a Go profile as text: fetch it without debug=1"),
+	MAGIC("goroutine profile: total", "a Go profile as text: fetch it without debug=1"),
+	MAGIC("threadcreate profile: total", "a Go profile as text: fetch it without debug=1"),
+	MAGIC("rbspy", "an rbspy recording: run `rbspy report -f collapsed`"),
+	/* compressed and packed files */
+	MAGIC("BZh", "a bzip2 file: decompress it first"),
+	MAGIC("\xfd" "7zXZ\0", "an xz file: decompress it first"),
+	MAGIC("\x04\"M\x18", "an lz4 file: decompress it first"),
+	MAGIC("x\x9c", "a zlib stream, not gzip: compress it by gzip"),
+	MAGIC("x\x01", "a zlib stream, not gzip: compress it by gzip"),
+	MAGIC("x\xda", "a zlib stream, not gzip: compress it by gzip"),
+	MAGIC("PK\3\4", "a zip archive: unpack it first"),
+	MAGIC("7z\xbc\xaf", "a 7-zip archive: unpack it first"),
+	{ "ustar", 5, 257, "a tar archive: unpack it first" },
+	/* what is no profile at all */
+	MAGIC("\x7f" "ELF", "an ELF file (a program or core dump)"),
+	MAGIC("\x89PNG", "a PNG image"),
+	MAGIC("\xff\xd8\xff", "a JPEG image"),
+	MAGIC("GIF8", "a GIF image"),
+	MAGIC("%PDF-", "a PDF document"),
+	MAGIC("SQLite format 3", "an SQLite database"),
+	MAGIC("\xca\xfe\xba\xbe", "a Java class"),
+	MAGIC("\xff\xfe", "UTF-16 text: write it as UTF-8"),
+	MAGIC("\xfe\xff", "UTF-16 text: write it as UTF-8"),
+	MAGIC("#!", "a script"),
+	MAGIC("HTTP/1.", "an HTTP answer with its headers: write the body alone"),
+};
+
+static int named(struct error *err, const char *what)
+{
+	return error_set(err, ERR_FORMAT_NAMED, "%s", what);
+}
+
+static struct str skip_space(struct slice s)
+{
+	struct str t = { (const char *)s.data, s.len };
+	if (t.len >= 3 && !memcmp(t.s, "\xef\xbb\xbf", 3))
+		t = (struct str){ t.s + 3, t.len - 3 };
+	while (t.len && strchr(" \t\r\n", *t.s) && *t.s)
+		t = (struct str){ t.s + 1, t.len - 1 };
+	return t;
+}
+
+static bool begins(struct str s, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	return s.len >= n && !strncasecmp(s.s, prefix, n);
+}
+
+static bool holds(struct str s, const char *text)
+{
+	return memmem(s.s, s.len, text, strlen(text)) != NULL;
+}
+
+static int judge_json(struct str s, struct error *err)
+{
+	if (holds(s, "speedscope.app/file-format-schema"))
+		return named(err, "speedscope JSON: " NOT_YET "convert it to pprof or folded stacks");
+	if (holds(s, "\"callFrame\""))
+		return named(err, "a V8 profile: " NOT_YET "convert it to pprof or folded stacks");
+	if (holds(s, "\"traceEvents\""))
+		return named(err, "Chrome trace events: " NOT_YET "convert them to pprof or folded stacks");
+	if (holds(s, "\"preprocessedProfileVersion\""))
+		return named(err, "a Firefox profile: " NOT_YET "convert it to pprof or folded stacks");
+	if (holds(s, "\"resourceProfiles\""))
+		return named(err, "OTLP profiles as JSON: " NOT_YET "send them as pprof");
+	return named(err, "JSON: " NOT_YET "write pprof or folded stacks");
+}
+
+/* `{` or `[{` and what follows in JSON; "{closure};f 1" and "[unknown];f 1" are stacks. */
+static bool is_json(struct str s)
+{
+	if (!s.len || (*s.s != '{' && *s.s != '['))
+		return false;
+	char open = *s.s;
+	struct str t = skip_space((struct slice){ (const uint8_t *)s.s + 1, s.len - 1 });
+	return t.len && (open == '{' ? *t.s == '"' || *t.s == '}' : *t.s == '{' || *t.s == '[' || *t.s == '"');
+}
+
+/* `comm pid [cpu] time: period event:` and then, indented, an address in hexadecimal. */
+static bool is_perf_script(struct str s)
+{
+	const char *end = memchr(s.s, '\n', s.len);
+	while (end && end > s.s && *s.s == '#') {
+		s.len -= (size_t)(end + 1 - s.s);
+		s.s = end + 1;
+		end = memchr(s.s, '\n', s.len);
+	}
+	if (!end || end == s.s || !memchr(s.s, ':', (size_t)(end - s.s)))
+		return false;
+	const char *last = end - 1;
+	while (last > s.s && (*last == ' ' || *last == '\r'))
+		last--;
+	struct str next = { end + 1, s.len - (size_t)(end + 1 - s.s) };
+	size_t hex = 0;
+	while (next.len && (*next.s == ' ' || *next.s == '\t'))
+		next = (struct str){ next.s + 1, next.len - 1 };
+	while (hex < next.len && memchr("0123456789abcdef", next.s[hex], 16))
+		hex++;
+	return *last == ':' && next.s > end + 1 && hex && hex < next.len && next.s[hex] == ' ';
+}
+
+static int judge_text(struct str s, struct error *err)
+{
+	if (begins(s, "<!doctype html") || begins(s, "<html"))
+		return named(err, "an HTML page (an error page of a server?)");
+	if (begins(s, "<svg") || (begins(s, "<?xml") && holds(s, "<svg")))
+		return named(err, "an SVG image: a rendering, not a profile");
+	if (begins(s, "<?xml") || begins(s, "<!--"))
+		return named(err, "XML");
+	if (is_json(s))
+		return judge_json(s, err);
+	if (is_perf_script(s))
+		return named(err, "perf script output: " NOT_YET "pipe it through stackcollapse-perf.pl");
+	if (begins(s, "version:") && holds(s, "\nevents:"))
+		return named(err, "a callgrind file: " NOT_YET "convert it to pprof or folded stacks");
+	return 0;
+}
+
+/* A gperftools CPU profile opens with the words 0, 3, 0 and the period, of either size and byte order. */
+static bool is_gperftools(struct slice head)
+{
+	for (size_t word = 4; word <= 8; word += 4) {
+		if (head.len < 5 * word)
+			continue;
+		bool little = true, big = true;
+		for (size_t i = 0; i < 3 * word; i++) {
+			uint8_t c = head.data[i];
+			little &= c == (i == word ? 3 : 0);
+			big &= c == (i == 2 * word - 1 ? 3 : 0);
+		}
+		if (little || big)
+			return true;
+	}
+	return false;
+}
+
+int judge_named(struct slice head, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+		const struct magic *m = &magics[i];
+		if (head.len >= m->at + m->len && !memcmp(head.data + m->at, m->bytes, m->len))
+			return named(err, m->what);
+	}
+	if (is_gperftools(head))
+		return named(err, "a gperftools CPU profile: " NOT_YET "run `pprof -proto`");
+	return judge_text(skip_space(head), err);
+}
+
+bool judge_is_text(struct slice head)
+{
+	for (size_t i = 0; i < MIN(head.len, (size_t)4096); i++) {
+		uint8_t c = head.data[i];
+		if ((c < 0x20 && !(c >= '\t' && c <= '\r') && c != 0x1b) || c == 0x7f)
+			return false;
+	}
+	return true;
+}
