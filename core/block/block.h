@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One segment or block: an object of datasets (docs/format.md is normative). It is read through a source of bytes
+ * and knows no store. A footer at its end names, per dataset, independently compressed and checksummed sections; tables are loaded on
+ * first use and stay with the dataset.
+ */
+
+#include "../base/pool.h"
+#include "../base/ulid.h"
+#include "../profile/label.h"
+#include "../profile/profile.h"
+
+#define BLOCK_VERSION 1
+#define PROFILE_HASH_LEN 10
+
+/* ---- where bytes come from ---- */
+
+struct source_range {
+	uint64_t off;
+	size_t len;
+	uint8_t *out;
+};
+
+struct source {
+	/* Reads all ranges or fails; thread safe; may coalesce. */
+	int (*read)(void *ctx, const struct source_range *ranges, size_t n, struct error *err);
+	void (*release)(void *ctx); /* may be NULL */
+	void *ctx;
+	uint64_t size;
+};
+
+/* ---- what a footer says: enough for `ls` and `du` ---- */
+
+struct dataset_type {
+	struct str type, unit, kind;
+	uint64_t profiles;
+};
+
+struct dataset_hour {
+	int32_t hour; /* hours since the epoch */
+	uint32_t profiles;
+};
+
+struct dataset_info {
+	struct str service;
+	uint64_t profiles, samples;
+	uint64_t bytes_in;         /* what came in, as it came */
+	uint64_t bytes[4];         /* stored: enum section_class */
+	int64_t min_time, max_time; /* starts of the first and the last profile, inclusive */
+	const struct dataset_type *types;
+	size_t n_types;
+	const struct str *label_keys; /* of profiles (path labels included), sorted */
+	size_t n_label_keys;
+	const struct str *sample_label_keys; /* sorted */
+	size_t n_sample_label_keys;
+	const struct dataset_hour *hours; /* ascending */
+	size_t n_hours;
+};
+
+enum section_class { BYTES_SYMBOLS, BYTES_SAMPLES, BYTES_META, BYTES_ROLLUPS };
+
+/* ---- the tables of a dataset; indices into each other; valid as long as the dataset ---- */
+
+struct sym_function {
+	uint32_t name, system_name, filename; /* strings */
+	int64_t start_line;
+};
+
+/* What is mapped: one file of one build. */
+struct sym_file {
+	uint32_t filename, build_id; /* strings */
+	uint8_t flags;               /* enum mapping_flags */
+};
+
+struct sym_line {
+	uint32_t function; /* PROFILE_NONE: none */
+	int64_t line, column;
+};
+
+enum location_flags {
+	LOCATION_FOLDED = 1,
+	LOCATION_EXPLICIT = 2, /* mapping and address stand in each profile's details, not here */
+};
+
+struct sym_location {
+	uint32_t file;     /* PROFILE_NONE: none */
+	uint64_t address;  /* address - start + offset; absolute where there is no file; 0 where EXPLICIT */
+	uint32_t line_at, n_lines; /* innermost first */
+	uint32_t ordinal;  /* tells equal locations of one profile apart; else 0 */
+	uint8_t flags;
+};
+
+/* Every stack is a node: a location called from the parent's. 0 is the root: the empty stack. parent < id. */
+struct symbols {
+	const struct str *strings;
+	uint32_t n_strings;
+	const struct sym_function *functions;
+	uint32_t n_functions;
+	const struct sym_file *files;
+	uint32_t n_files;
+	const struct sym_line *lines;
+	uint32_t n_lines;
+	const struct sym_location *locations;
+	uint32_t n_locations;
+	const uint32_t *stack_parent, *stack_location; /* of stack 0: 0, PROFILE_NONE */
+	uint32_t n_stacks;
+};
+
+/* Sets of sample labels; set 0 is empty. */
+struct sample_label {
+	uint32_t key, str, num_unit; /* strings */
+	int64_t num;
+	bool is_num;
+};
+
+struct labelsets {
+	const uint32_t *at; /* n + 1 */
+	const struct sample_label *labels;
+	uint32_t n;
+};
+
+/* A set of profile labels. Where a key stands twice, from the sender and from the path, the path's wins. */
+struct series_label {
+	struct str key, value;
+	bool of_path;
+};
+
+struct series {
+	const struct series_label *labels; /* as they came */
+	uint32_t n_labels;
+	const struct label *effective; /* keys unique and sorted */
+	uint32_t n_effective;
+};
+
+/* What profiles of one kind have in common. */
+struct header {
+	const struct value_type *types; /* strings of `symbols` */
+	uint32_t n_types;
+	struct value_type period_type;
+	int64_t period;
+	uint32_t drop_frames, keep_frames, default_type, doc_url, kind;
+	const uint32_t *comments;
+	uint32_t n_comments;
+	enum temporality temporality;
+};
+
+struct mapset_entry {
+	uint32_t file;
+	uint64_t start, limit, offset;
+};
+
+struct mapset {
+	const struct mapset_entry *entries; /* in the profile's order */
+	uint32_t n;
+};
+
+enum time_source { TIME_OWN, TIME_FILE, TIME_RECEIVED };
+
+/* One row per profile, in the order of writing. */
+struct profile_row {
+	int64_t time, duration;
+	uint32_t series, header, mapset;
+	uint32_t n_samples;
+	uint32_t group, in_group; /* row group, and its place in it */
+	uint32_t totals_at;       /* totals[totals_at + type]; divisors alike */
+	uint8_t time_source;
+	uint8_t hash[PROFILE_HASH_LEN];
+};
+
+struct profiles {
+	const struct profile_row *rows;
+	uint32_t n;
+	const int64_t *totals;    /* saturated sums of each type's values */
+	const int64_t *divisors;
+	const struct series *series;
+	uint32_t n_series;
+	const struct header *headers;
+	uint32_t n_headers;
+	const struct mapset *mapsets;
+	uint32_t n_mapsets;
+};
+
+struct ulid profile_row_id(const struct profile_row *row);
+
+/* ---- reading ---- */
+
+struct block;
+struct dataset;
+
+/* Reads the footer (one range: the last 64 KiB, a second where it is larger). src is taken, also on failure. New. */
+int block_open(const struct source *src, const char *name, struct block **ret, struct error *err);
+void block_free(struct block *b); /* after all its datasets */
+DEFINE_CLEANUP(struct block *, block_free);
+
+const char *block_name(const struct block *b);
+uint64_t block_size(const struct block *b);
+unsigned block_level(const struct block *b); /* 0: a segment */
+size_t block_datasets(const struct block *b);
+const struct dataset_info *block_info(const struct block *b, size_t i); /* borrowed until block_free() */
+/* The dataset of a service, or SIZE_MAX. */
+size_t block_find(const struct block *b, struct str service);
+
+/* The i-th dataset: borrowed until block_free(); tables load on first use. Thread safe. */
+struct dataset *block_dataset(struct block *b, size_t i);
+size_t block_memory(struct block *b); /* bytes that loaded tables hold */
+
+int dataset_symbols(struct dataset *d, const struct symbols **ret, struct error *err);
+int dataset_labelsets(struct dataset *d, const struct labelsets **ret, struct error *err);
+/* Loads the strings too, for the labels' texts. */
+int dataset_profiles(struct dataset *d, const struct profiles **ret, struct error *err);
+const struct dataset_info *dataset_info(const struct dataset *d);
+struct block *dataset_block(const struct dataset *d);
+
+/* ---- samples ---- */
+
+/* Which columns of a row group to load. */
+struct columns {
+	uint64_t types; /* bit t: values of type t (t < 64) */
+	bool labels, details;
+};
+
+struct group; /* decompressed columns of one row group */
+
+/* Loads row group g. New; one range read. */
+int dataset_group(struct dataset *d, uint32_t g, const struct columns *columns, struct group **ret, struct error *err);
+uint32_t dataset_groups(struct dataset *d); /* after dataset_profiles() */
+void group_free(struct group *g);
+DEFINE_CLEANUP(struct group *, group_free);
+
+/* The samples of one profile: sorted by stack, then label set. */
+struct samples {
+	uint32_t n;
+	const uint32_t *stacks;
+	const int64_t *values[64]; /* per type asked for, else NULL */
+	const uint32_t *labelsets; /* NULL where no sample of the group has labels */
+	struct slice details;      /* this profile's */
+};
+
+/*
+ * Decodes one profile's samples; arrays are borrowed until the next call on this group (one thread at a time). Rows of
+ * a group are cheapest in ascending in_group order.
+ */
+int group_samples(struct group *g, const struct profile_row *row, struct samples *ret, struct error *err);
+
+/*
+ * Adds one type's values of a profile to acc[stack] (acc has n_stacks entries), saturating. The hot path of queries.
+ */
+int group_accumulate(struct group *g, const struct profile_row *row, unsigned type, int64_t *acc, struct error *err);
+
+/* Restores one profile as it was written, but for the order of samples and tables (canonical: by content). */
+int dataset_restore(struct dataset *d, uint32_t row, struct profile *ret, struct error *err);
+
+/* Verifies every section and reference. Calls report for each damage; returns their number or a negative error. */
+int block_verify(struct block *b, void (*report)(void *ctx, const char *what), void *ctx, struct error *err);
+
+/* ---- writing ---- */
+
+struct block_writer;
+
+struct profile_meta {
+	struct str service;
+	const struct label *labels; /* as sent */
+	size_t n_labels;
+	const struct label *path_labels;
+	size_t n_path_labels;
+	int64_t time;      /* where it belongs */
+	uint8_t time_source;
+	struct ulid id;
+	uint64_t bytes_in;
+};
+
+int block_writer_new(unsigned level, struct block_writer **ret);
+void block_writer_free(struct block_writer *w);
+DEFINE_CLEANUP(struct block_writer *, block_writer_free);
+
+/* Adds one verified profile; nothing is borrowed afterwards. On failure the writer is as before. */
+int block_writer_add(struct block_writer *w, const struct profile *p, const struct profile_meta *meta, struct error *err);
+size_t block_writer_profiles(const struct block_writer *w);
+size_t block_writer_bytes(const struct block_writer *w); /* memory held: what it will write, and tables */
+/* Writes the object (appends). The writer is empty afterwards and can be used again. */
+int block_writer_finish(struct block_writer *w, struct buf *out, struct error *err);
+
+/*
+ * The identity of a profile: 80 bits of XXH3-128 over types, samples in order with names resolved, the profile's own
+ * time, service and labels as sent; `salt` is added where the profile has no time of its own (directory and name).
+ */
+int profile_hash(const struct profile *p, const struct profile_meta *meta, struct str salt,
+                 uint8_t ret[PROFILE_HASH_LEN]); /* 0 or -ENOMEM */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One dataset while it is written: the interned tables, and the translation of one profile's indices into theirs.
+ *
+ * A location is the same wherever its mapping lies in memory: its address is kept relative to the mapping's file.
+ * Where that cannot be undone from the profile's list of mappings (addresses outside of them, ambiguous ranges,
+ * generated code that has no file), the location is EXPLICIT: known by its lines, while mapping and address stand in the
+ * details of each profile. Equal locations of one profile are told apart by an ordinal.
+ */
+
+#include "block.h"
+#include "intern.h"
+
+struct build {
+	struct intern strings;   /* 0 is "" */
+	struct intern labelsets; /* 0 is the empty set */
+	struct intern headers, mapsets, series;
+
+	VEC(struct sym_function) functions;
+	struct idset function_ids;
+	VEC(struct sym_file) files;
+	struct idset file_ids;
+	VEC(struct sym_line) lines;
+	VEC(struct sym_location) locations;
+	VEC(uint32_t) location_seen; /* per location: the number of the profile that used it last */
+	struct idset location_ids;
+	VEC(uint32_t) stack_parent;
+	VEC(uint32_t) stack_location;
+	struct idset stack_children; /* by parent and location */
+	struct idset stack_whole;    /* by all its locations */
+};
+
+int build_init(struct build *b);
+void build_done(struct build *b);
+size_t build_memory(const struct build *b);
+
+/* The maps from one profile's indices to the dataset's; memory is reused from profile to profile. */
+struct build_map {
+	VEC(uint32_t) strings, functions, locations, files; /* PROFILE_NONE: not looked at yet */
+	VEC(uint32_t) first_mapping; /* per mapping: the first one of the same file */
+	VEC(uint32_t) path;          /* one stack's locations */
+	VEC(uint32_t) explicit_locations; /* of this profile: indices of p->locations */
+	uint32_t number;             /* of the profile, for location_seen */
+	struct buf scratch;
+};
+
+void build_map_init(struct build_map *m);
+void build_map_done(struct build_map *m);
+int build_map_start(struct build *b, struct build_map *m, const struct profile *p);
+
+/* Ids of the dataset for things of the profile; IDSET_NONE when out of memory. */
+uint32_t build_string(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
+uint32_t build_function(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
+uint32_t build_location(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
+uint32_t build_stack(struct build *b, struct build_map *m, const struct profile *p, size_t sample);
+uint32_t build_labelset(struct build *b, struct build_map *m, const struct profile *p, size_t sample);
+uint32_t build_header(struct build *b, struct build_map *m, const struct profile *p);
+uint32_t build_mapset(struct build *b, struct build_map *m, const struct profile *p);
+uint32_t build_series(struct build *b, struct build_map *m, const struct profile_meta *meta);
+
+/* The tables as sections (raw); see docs/format.md. */
+void build_encode_functions(const struct build *b, struct buf *out);
+void build_encode_files(const struct build *b, struct buf *out);
+void build_encode_locations(const struct build *b, struct buf *out);
+void build_encode_stacks(const struct build *b, struct buf *out);
+
+/* Where a mapping's range holds a file address. A mapping without a limit holds all from its offset on. */
+static inline bool mapping_holds(uint64_t start, uint64_t limit, uint64_t offset, uint64_t file_address)
+{
+	return file_address >= offset && (limit <= start || file_address - offset < limit - start);
+}

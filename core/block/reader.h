@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the reader's files share: an open block, its datasets, and how sections are brought in. */
+
+#include <pthread.h>
+
+#include "block.h"
+#include "rowgroup.h"
+
+struct section {
+	uint8_t kind, codec;
+	uint64_t off, stored, raw, hash;
+};
+
+/* Raw bytes of a section, as long as the dataset. */
+struct loaded {
+	uint8_t *data;
+	size_t len;
+};
+
+struct dataset {
+	struct block *block;
+	struct dataset_info info;
+	struct section sections[SECTION_KINDS]; /* by kind; kind 0 where absent */
+
+	pthread_mutex_t lock; /* guards what follows, until a table's flag is set; a loaded table never changes */
+	bool has_strings, has_symbols, has_labelsets, has_profiles;
+	struct arena arena;
+	struct symbols symbols;
+	struct labelsets labelsets;
+	struct profiles profiles;
+	struct group_entry *groups;
+	uint32_t n_groups;
+	uint32_t *group_at, *group_rows; /* rows of group g, by place: group_rows[group_at[g] ..] */
+	struct loaded kept[SECTION_KINDS]; /* raw bytes that tables point into */
+};
+
+struct block {
+	char *name;
+	struct source src;
+	unsigned level;
+	struct dataset *datasets;
+	size_t n_datasets;
+	struct arena arena; /* texts of the footer */
+	uint8_t *tail;      /* the object's last bytes, from tail_off on */
+	uint64_t tail_off;
+};
+
+/* Reads stored bytes at off: from the kept tail where they lie in it. */
+int block_read(struct block *b, const struct source_range *ranges, size_t n, struct error *err);
+
+/* Loads and verifies sections (absent ones become empty); *ret[i] is the caller's. One batch of range reads. */
+int dataset_load(struct dataset *d, const uint8_t *kinds, size_t n, struct loaded *ret, struct error *err);
+
+/* Verifies and decompresses stored bytes into a new buffer of raw_len (+1, so that it is never NULL). */
+int stored_decode(uint8_t codec, struct slice stored, uint64_t hash, size_t raw_len, uint8_t **ret);
+
+int corrupt(struct dataset *d, struct error *err, const char *what);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Row groups: the samples of some profiles of one header, as streams that are compressed independently, so that a
+ * query reads the stacks and one type's values and nothing else.
+ */
+
+#include "build.h"
+#include "layout.h"
+
+#define ROWGROUP_BYTES ((size_t)96 << 10) /* raw; then a group is closed */
+#define ROWGROUP_PROFILES 1024
+
+/* A group that still takes profiles. */
+struct rowgroup {
+	uint32_t header, number; /* its number within the dataset */
+	uint32_t n_profiles, n_types;
+	bool has_labels, has_details;
+	struct buf stacks, labels, details;
+	struct buf *values; /* n_types */
+};
+
+int rowgroup_init(struct rowgroup *g, uint32_t header, uint32_t number, uint32_t n_types);
+void rowgroup_done(struct rowgroup *g);
+size_t rowgroup_bytes(const struct rowgroup *g);
+
+/* Samples in their final order. values[i * n_types + t]. */
+struct rowgroup_samples {
+	uint32_t n;
+	const uint32_t *stacks, *labelsets;
+	const int64_t *values;
+	const int64_t *divisors; /* per type, at least 1 */
+	struct slice details;
+};
+
+int rowgroup_add(struct rowgroup *g, const struct rowgroup_samples *s);
+
+/* Appends the compressed streams to samples and their description to index. */
+int rowgroup_close(struct rowgroup *g, int level, struct buf *samples, struct buf *index);
+
+/* ---- reading the index ---- */
+
+struct stream {
+	uint8_t kind;    /* enum stream_kind */
+	uint8_t codec;
+	int copy_of;     /* index of the equal stream, or -1 */
+	uint64_t off;    /* from the start of SAMPLES */
+	uint32_t stored, raw;
+	uint64_t hash;
+};
+
+struct group_entry {
+	uint32_t header, n_profiles, n_streams;
+	struct stream *streams; /* in the arena */
+};
+
+/* Decodes the whole index; samples_len bounds the offsets. */
+int rowgroup_index_decode(struct slice in, uint64_t samples_len, struct arena *arena, struct group_entry **ret,
+                          uint32_t *ret_n);
