@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Open blocks, by key. A block is opened once for all who want it; it stays while it is pinned, and after that until
+ * the tables of unpinned blocks exceed the limit: then the least recently used ones go.
+ */
+
+#include <string.h>
+
+#include "../base/hash.h"
+#include "internal.h"
+
+#define CACHE_SLOTS 1024 /* a power of two */
+
+struct cached {
+	struct cached *newer, *older, *chain;
+	uint64_t hash;
+	char *key;
+	uint64_t size;
+	struct db *db;
+	struct block *block; /* NULL while it is being opened */
+	unsigned pins;
+	size_t bytes;        /* as of the last unpin */
+	bool failed;
+};
+
+struct block *cached_block(struct cached *c)
+{
+	return c->block;
+}
+
+static int source_read(void *ctx, const struct source_range *ranges, size_t n, struct error *err)
+{
+	struct cached *c = ctx;
+	struct store_range *out = calloc(n + 1, sizeof *out);
+	if (!out)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct store_range){ ranges[i].off, ranges[i].len, ranges[i].out };
+	int r = store_read(c->db->store, c->key, out, n, err);
+	free(out);
+	return r;
+}
+
+static void unlink_lru(struct cache *cache, struct cached *c)
+{
+	*(c->newer ? &c->newer->older : &cache->first) = c->older;
+	*(c->older ? &c->older->newer : &cache->last) = c->newer;
+	c->newer = c->older = NULL;
+}
+
+static void link_first(struct cache *cache, struct cached *c)
+{
+	c->older = cache->first;
+	*(cache->first ? &cache->first->newer : &cache->last) = c;
+	cache->first = c;
+}
+
+static void unlink_slot(struct cache *cache, struct cached *c)
+{
+	struct cached **at = &cache->slots[c->hash & (cache->n_slots - 1)];
+	while (*at != c)
+		at = &(*at)->chain;
+	*at = c->chain;
+}
+
+static void drop(struct cache *cache, struct cached *c)
+{
+	unlink_lru(cache, c);
+	unlink_slot(cache, c);
+	cache->count -= c->bytes;
+	block_free(c->block);
+	free(c->key);
+	free(c);
+}
+
+static void evict(struct cache *cache)
+{
+	for (struct cached *c = cache->last, *newer; c && cache->count > cache->limit; c = newer) {
+		newer = c->newer;
+		if (!c->pins)
+			drop(cache, c);
+	}
+}
+
+static struct cached *find(struct cache *cache, const char *key, uint64_t hash)
+{
+	if (!cache->slots)
+		return NULL;
+	struct cached *c = cache->slots[hash & (cache->n_slots - 1)];
+	while (c && (c->hash != hash || strcmp(c->key, key) != 0))
+		c = c->chain;
+	return c;
+}
+
+static struct cached *insert(struct db *db, const struct live *live, uint64_t hash)
+{
+	struct cache *cache = &db->cache;
+	if (!cache->slots) {
+		cache->slots = calloc(CACHE_SLOTS, sizeof *cache->slots);
+		cache->n_slots = CACHE_SLOTS;
+	}
+	struct cached *c = calloc(1, sizeof *c);
+	if (!c || !cache->slots || !(c->key = strdup(live->object.key))) {
+		free(c);
+		return NULL;
+	}
+	c->db = db;
+	c->hash = hash;
+	c->size = live->object.size;
+	c->pins = 1;
+	c->chain = cache->slots[hash & (cache->n_slots - 1)];
+	cache->slots[hash & (cache->n_slots - 1)] = c;
+	link_first(cache, c);
+	return c;
+}
+
+/* Another thread opens it: waits, then 0 or the need to try again. */
+static bool wait_open(struct cache *cache, struct cached *c)
+{
+	c->pins++;
+	while (!c->block && !c->failed)
+		pthread_cond_wait(&cache->opened, &cache->lock);
+	if (c->block)
+		return true;
+	if (!--c->pins)
+		drop(cache, c);
+	return false;
+}
+
+int cache_pin(struct db *db, const struct live *live, struct cached **ret, struct error *err)
+{
+	struct cache *cache = &db->cache;
+	uint64_t hash = hash_bytes(live->object.key, strlen(live->object.key));
+	pthread_mutex_lock(&cache->lock);
+	struct cached *c = find(cache, live->object.key, hash);
+	while (c && !c->failed) {
+		if (wait_open(cache, c)) {
+			unlink_lru(cache, c);
+			link_first(cache, c);
+			pthread_mutex_unlock(&cache->lock);
+			*ret = c;
+			return 0;
+		}
+		c = find(cache, live->object.key, hash);
+	}
+	c = insert(db, live, hash);
+	pthread_mutex_unlock(&cache->lock);
+	if (!c)
+		return -ENOMEM;
+	struct source src = { .read = source_read, .ctx = c, .size = c->size };
+	struct block *block = NULL;
+	int r = block_open(&src, c->key, &block, err);
+	pthread_mutex_lock(&cache->lock);
+	c->block = block;
+	c->failed = r < 0;
+	pthread_cond_broadcast(&cache->opened);
+	if (r < 0 && !--c->pins)
+		drop(cache, c);
+	pthread_mutex_unlock(&cache->lock);
+	if (r == 0)
+		*ret = c;
+	return r;
+}
+
+void cache_unpin(struct db *db, struct cached *c)
+{
+	struct cache *cache = &db->cache;
+	size_t bytes = block_memory(c->block);
+	pthread_mutex_lock(&cache->lock);
+	cache->count = cache->count - c->bytes + bytes;
+	c->bytes = bytes;
+	c->pins--;
+	evict(cache);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+void cache_clear(struct db *db)
+{
+	while (db->cache.first)
+		drop(&db->cache, db->cache.first);
+	free(db->cache.slots);
+	db->cache.slots = NULL;
+}

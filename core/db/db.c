@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Opens a tenant's database: the store's format, and the caches of this process. */
+
+#include <string.h>
+
+#include "internal.h"
+
+#define CACHE_DEFAULT ((size_t)48 << 20)
+#define FORMAT_TEXT "profilefs store\nformat %u\nneeds profilefs %s\n"
+#define FORMAT_MAX 4096
+
+static int read_format(struct db *db, struct error *err)
+{
+	_buf_ struct buf text = BUF_INIT(FORMAT_MAX);
+	int r = store_get(db->store, KEY_FORMAT, FORMAT_MAX - 1, &text, err);
+	if (r < 0)
+		return r;
+	buf_u8(&text, 0);
+	unsigned version = 0;
+	char needs[64] = "a newer version";
+	int n = sscanf((const char *)text.data, "profilefs store\nformat %u\nneeds profilefs %63s", &version, needs);
+	if (buf_err(&text) || n < 1)
+		return error_set(err, ERR_CORRUPT_LAYOUT, "%s is not a profilefs store: its FORMAT is not readable",
+		                 db->store->name);
+	if (version > DB_FORMAT)
+		return error_set(err, ERR_NEWER,
+		                 "the store is of format %u and needs profilefs %s or newer; this is %s (format %d)",
+		                 version, needs, PROFILEFS_VERSION, DB_FORMAT);
+	return 0;
+}
+
+static int write_format(struct db *db, struct error *err)
+{
+	_buf_ struct buf text = BUF_INIT(FORMAT_MAX);
+	buf_printf(&text, FORMAT_TEXT, DB_FORMAT, PROFILEFS_VERSION);
+	int r = store_put_if_absent(db->store, KEY_FORMAT, buf_slice(&text), err);
+	return r == ERR_STORE_EXISTS || r == ERR_STORE_UNKNOWN ? read_format(db, err) : r;
+}
+
+int db_need_format(struct db *db, struct error *err)
+{
+	if (atomic_load(&db->format_known))
+		return 0;
+	int r = read_format(db, err);
+	if (r == ERR_STORE_NOT_FOUND && !db->store->read_only)
+		r = write_format(db, err);
+	if (r == 0)
+		atomic_store(&db->format_known, true);
+	return r;
+}
+
+static void locks_init(struct db *db)
+{
+	pthread_mutex_init(&db->view_lock, NULL);
+	pthread_mutex_init(&db->cache.lock, NULL);
+	pthread_cond_init(&db->cache.opened, NULL);
+	pthread_mutex_init(&db->markers.lock, NULL);
+	pthread_mutex_init(&db->ids.lock, NULL);
+	pthread_mutex_init(&db->committer.lock, NULL);
+	pthread_cond_init(&db->committer.done, NULL);
+}
+
+int db_open(struct store *store, const struct db_options *opts, struct db **ret, struct error *err)
+{
+	struct db *db = calloc(1, sizeof *db);
+	if (!db)
+		return -ENOMEM;
+	locks_init(db);
+	db->store = store;
+	db->log = opts->log;
+	db->tenant = strdup(opts->tenant && *opts->tenant ? opts->tenant : "default");
+	db->cache.limit = opts->cache_bytes ? opts->cache_bytes : CACHE_DEFAULT;
+	int r = db->tenant ? pool_new(opts->threads, &db->pool) : -ENOMEM;
+	struct error why = { 0 };
+	if (r == 0)
+		r = read_format(db, &why);
+	if (r == ERR_STORE_NOT_FOUND)
+		r = 0;
+	else if (r == 0)
+		atomic_store(&db->format_known, true);
+	if (r < 0) {
+		db_close(db);
+		return error_set(err, r, "%s", error_text(&why, r));
+	}
+	*ret = db;
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	pool_free(db->pool);
+	view_unref(db->view);
+	cache_clear(db);
+	for (size_t i = 0; i < db->catalogs.n; i++) {
+		catalog_state_done(&db->catalogs.v[i].state);
+		arena_done(&db->catalogs.v[i].arena);
+	}
+	VEC_DONE(&db->catalogs);
+	markers_done(&db->markers);
+	ids_done(&db->ids);
+	pthread_mutex_destroy(&db->view_lock);
+	pthread_mutex_destroy(&db->cache.lock);
+	pthread_cond_destroy(&db->cache.opened);
+	pthread_mutex_destroy(&db->markers.lock);
+	pthread_mutex_destroy(&db->ids.lock);
+	pthread_mutex_destroy(&db->committer.lock);
+	pthread_cond_destroy(&db->committer.done);
+	free(db->tenant);
+	free(db);
+}
+
+struct store *db_store(struct db *db)
+{
+	return db->store;
+}
+
+struct pool *db_pool(struct db *db)
+{
+	return db->pool;
+}
+
+const char *db_tenant(struct db *db)
+{
+	return db->tenant;
+}

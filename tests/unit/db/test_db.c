@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "../../../core/base/clock.h"
+#include "../../../core/db/catalog.h"
+#include "../../../core/db/db.h"
+#include "../../../core/db/keys.h"
+#include "../sample_profiles.h"
+
+#define LIMIT ((size_t)1 << 28)
+
+struct fixture {
+	struct store *store; /* the fault layer over memory */
+	struct db *db;
+};
+
+static void open_db(struct fixture *f, struct store *store)
+{
+	struct error err = { 0 };
+	f->store = store;
+	assert_int_equal(db_open(store, &(struct db_options){ .threads = 2 }, &f->db, &err), 0);
+}
+
+static void setup(struct fixture *f)
+{
+	struct store *mem, *fault;
+	assert_int_equal(store_mem_new(&mem), 0);
+	assert_int_equal(store_fault_new(mem, false, &fault), 0);
+	open_db(f, fault);
+}
+
+static void teardown(struct fixture *f)
+{
+	db_close(f->db);
+	store_free(f->store);
+}
+
+static void simple_profile(struct profile *p, int64_t time, int64_t value)
+{
+	assert_int_equal(profile_init(p, LIMIT), 0);
+	PUSH(&p->types, (struct value_type){ text(p, "cpu"), text(p, "nanoseconds") });
+	PUSH(&p->functions, (struct profile_function){ .name = text(p, "main") });
+	PUSH(&p->lines, (struct profile_line){ .function = 0 });
+	PUSH(&p->locations, (struct profile_location){ .mapping = PROFILE_NONE, .n_lines = 1 });
+	PUSH(&p->loc_at, 0);
+	PUSH(&p->loc_at, 1);
+	PUSH(&p->locs, 0);
+	PUSH(&p->values, value);
+	p->n_samples = 1;
+	p->time_ns = time;
+}
+
+static int write_one(struct db *db, const char *service, int64_t time, int64_t value, struct db_written *ret)
+{
+	struct profile p;
+	struct error err = { 0 };
+	simple_profile(&p, time, value);
+	struct db_write w = { .profile = &p, .service = str_of(service), .salt = STR("file"), .bytes_in = 10 };
+	int r = db_write(db, &w, 1, ret, &err);
+	profile_done(&p);
+	return r;
+}
+
+static size_t count_profiles(struct db *db, const char *service, int64_t max_age)
+{
+	struct view *v;
+	struct parts parts;
+	struct error err = { 0 };
+	struct str name = str_of(service ? service : "");
+	size_t n = 0;
+	assert_int_equal(db_view(db, max_age, &v, &err), 0);
+	assert_int_equal(view_parts(v, service ? &name : NULL, INT32_MIN, INT32_MAX, NULL, &parts, &err), 0);
+	for (size_t i = 0; i < parts.n; i++)
+		n += dataset_info(parts.v[i].dataset)->profiles;
+	parts_done(&parts);
+	view_unref(v);
+	return n;
+}
+
+#define T0 (INT64_C(1763800000) * NS_PER_S)
+
+static void what_is_written_is_there_at_once(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct db_written w;
+	setup(&f);
+	assert_int_equal(count_profiles(f.db, NULL, VIEW_MAX_AGE), 0);
+	assert_int_equal(write_one(f.db, "cart", T0, 1, &w), 0);
+	assert_false(w.duplicate);
+	assert_int_equal(w.time, T0);
+	assert_int_equal(count_profiles(f.db, "cart", 3600 * NS_PER_S), 1);
+	assert_int_equal(count_profiles(f.db, "other", 3600 * NS_PER_S), 0);
+	struct names names;
+	struct days days;
+	assert_int_equal(db_services(f.db, VIEW_MAX_AGE, &names, NULL), 0);
+	assert_int_equal(names.n, 1);
+	assert_string_equal(names.v[0], "cart");
+	assert_int_equal(db_days(f.db, STR("cart"), VIEW_MAX_AGE, &days, NULL), 0);
+	assert_int_equal(days.n, 1);
+	assert_int_equal(days.v[0], time_day(T0));
+	assert_true(db_has_service(f.db, STR("cart"), VIEW_MAX_AGE));
+	assert_false(db_has_service(f.db, STR("car"), VIEW_MAX_AGE));
+	names_done(&names);
+	days_done(&days);
+	teardown(&f);
+}
+
+static void the_same_profile_counts_once(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct db_written a, b;
+	setup(&f);
+	assert_int_equal(write_one(f.db, "cart", T0, 1, &a), 0);
+	assert_int_equal(write_one(f.db, "cart", T0, 1, &b), 0);
+	assert_true(b.duplicate);
+	assert_memory_equal(a.id.b, b.id.b, sizeof a.id.b);
+	assert_int_equal(write_one(f.db, "cart", T0, 2, &b), 0);
+	assert_false(b.duplicate);
+	assert_int_equal(write_one(f.db, "search", T0, 1, &b), 0);
+	assert_false(b.duplicate);
+	assert_int_equal(count_profiles(f.db, NULL, 0), 3);
+
+	/* another process sees it too */
+	struct fixture g;
+	open_db(&g, f.store);
+	assert_int_equal(write_one(g.db, "cart", T0, 1, &b), 0);
+	assert_true(b.duplicate);
+	db_close(g.db);
+	teardown(&f);
+}
+
+static void a_call_of_equal_profiles_writes_one(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct profile p;
+	struct db_written ret[2];
+	setup(&f);
+	simple_profile(&p, T0, 5);
+	struct db_write w = { .profile = &p, .service = STR("s") }, both[] = { w, w };
+	assert_int_equal(db_write(f.db, both, 2, ret, NULL), 0);
+	assert_false(ret[0].duplicate);
+	assert_true(ret[1].duplicate);
+	assert_int_equal(count_profiles(f.db, NULL, 0), 1);
+	profile_done(&p);
+	teardown(&f);
+}
+
+struct writer_arg {
+	struct db *db;
+	int number;
+};
+
+static void *write_many(void *arg)
+{
+	struct writer_arg *a = arg;
+	for (int i = 0; i < 25; i++)
+		if (write_one(a->db, i % 2 ? "x" : "y", T0 + i, a->number * 1000 + i, NULL) < 0)
+			return (void *)1;
+	return NULL;
+}
+
+static void concurrent_writers_share_segments_and_lose_nothing(void **state)
+{
+	(void)state;
+	enum { N = 16 };
+	struct fixture f;
+	pthread_t threads[N];
+	struct writer_arg args[N];
+	setup(&f);
+	store_fault_set(f.store, &(struct fault_plan){ .fault = FAULT_SLOW, .at = 1, .from_then_on = true, .kinds = 1,
+	                                               .delay_ns = 2 * NS_PER_MS });
+	for (int i = 0; i < N; i++) {
+		args[i] = (struct writer_arg){ f.db, i };
+		assert_int_equal(pthread_create(&threads[i], NULL, write_many, &args[i]), 0);
+	}
+	for (int i = 0; i < N; i++) {
+		void *failed;
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	store_fault_set(f.store, &(struct fault_plan){ 0 });
+	assert_int_equal(count_profiles(f.db, NULL, 0), N * 25);
+	struct db_stats s;
+	assert_int_equal(db_stat(f.db, &s, NULL), 0);
+	assert_int_equal(s.profiles, N * 25);
+	assert_true(s.segments < N * 25 / 2);
+	assert_int_equal(db_check(f.db, false, NULL, NULL, NULL), 0);
+	teardown(&f);
+}
+
+/* Every store call of a write fails once, in each way: what was acknowledged is there, once, and a retry is harmless. */
+static void faults_lose_nothing_that_was_acknowledged(void **state)
+{
+	(void)state;
+	static const enum fault kinds[] = { FAULT_BEFORE, FAULT_AFTER, FAULT_TIMEOUT, FAULT_DENIED };
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		for (uint64_t at = 1; at < 12; at++) {
+			struct fixture f;
+			setup(&f);
+			store_fault_set(f.store, &(struct fault_plan){ .fault = kinds[k], .at = at });
+			int r = write_one(f.db, "s", T0, 1, NULL);
+			store_fault_set(f.store, &(struct fault_plan){ 0 });
+			struct fixture g;
+			open_db(&g, f.store);
+			if (r == 0)
+				assert_int_equal(count_profiles(g.db, "s", 0), 1);
+			int retries = 0;
+			while (write_one(g.db, "s", T0, 1, NULL) < 0)
+				assert_true(++retries < 2);
+			struct names names;
+			assert_int_equal(count_profiles(g.db, "s", 0), 1);
+			assert_int_equal(db_services(g.db, 0, &names, NULL), 0);
+			assert_int_equal(names.n, 1);
+			names_done(&names);
+			db_close(g.db);
+			teardown(&f);
+		}
+}
+
+static void a_torn_segment_is_named_and_costs_only_itself(void **state)
+{
+	(void)state;
+	struct fixture f;
+	setup(&f);
+	assert_int_equal(write_one(f.db, "s", T0, 1, NULL), 0);
+	store_fault_set(f.store, &(struct fault_plan){ .fault = FAULT_TORN, .at = 1, .kinds = 1 });
+	assert_true(write_one(f.db, "s", T0, 2, NULL) < 0);
+	store_fault_set(f.store, &(struct fault_plan){ 0 });
+	assert_int_equal(write_one(f.db, "s", T0, 2, NULL), 0);
+	struct view *v;
+	struct parts parts;
+	assert_int_equal(db_view(f.db, 0, &v, NULL), 0);
+	assert_int_equal(view_parts(v, NULL, INT32_MIN, INT32_MAX, NULL, &parts, NULL), 0);
+	assert_int_equal(parts.n, 2);
+	assert_int_equal(parts.damaged, 1);
+	assert_non_null(strstr(parts.damage.text, "default/seg/"));
+	parts_done(&parts);
+	view_unref(v);
+	assert_int_equal(db_check(f.db, false, NULL, NULL, NULL), 1);
+	teardown(&f);
+}
+
+static void bulk_loads_in_segments_of_days(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct bulk *b;
+	setup(&f);
+	assert_int_equal(bulk_new(f.db, 1 << 20, &b), 0);
+	for (int i = 0; i < 100; i++) {
+		struct profile p;
+		struct db_written w;
+		simple_profile(&p, T0 + (i % 50) * NS_PER_DAY, i / 2 % 2);
+		struct db_write write = { .profile = &p, .service = STR("s") };
+		assert_int_equal(bulk_add(b, &write, &w, NULL), 0);
+		profile_done(&p);
+	}
+	assert_int_equal(bulk_flush(b, NULL), 0);
+	bulk_free(b);
+	struct days days;
+	assert_int_equal(db_days(f.db, STR("s"), 0, &days, NULL), 0);
+	assert_int_equal(days.n, 50);
+	days_done(&days);
+	assert_int_equal(db_check(f.db, false, NULL, NULL, NULL), 0);
+	teardown(&f);
+}
+
+static void more_than_32_days_in_one_write_are_refused(void **state)
+{
+	(void)state;
+	enum { N = 33 };
+	struct fixture f;
+	struct profile p[N];
+	struct db_write w[N];
+	setup(&f);
+	for (int i = 0; i < N; i++) {
+		simple_profile(&p[i], T0 + i * NS_PER_DAY, 1);
+		w[i] = (struct db_write){ .profile = &p[i], .service = STR("s") };
+	}
+	struct error err = { 0 };
+	assert_int_equal(db_write(f.db, w, N, NULL, &err), ERR_LIMIT);
+	assert_int_equal(err_errno(ERR_LIMIT), EDQUOT);
+	assert_int_equal(count_profiles(f.db, NULL, 0), 0);
+	assert_int_equal(db_write(f.db, w, N - 1, NULL, &err), 0);
+	for (int i = 0; i < N; i++)
+		profile_done(&p[i]);
+	teardown(&f);
+}
+
+static void a_newer_format_is_refused_by_name(void **state)
+{
+	(void)state;
+	struct store *mem;
+	struct db *db;
+	struct error err = { 0 };
+	static const char text[] = "profilefs store\nformat 7\nneeds profilefs 3.2\n";
+	assert_int_equal(store_mem_new(&mem), 0);
+	assert_int_equal(store_put(mem, "FORMAT", (struct slice){ (const uint8_t *)text, sizeof text - 1 }, NULL), 0);
+	assert_int_equal(db_open(mem, &(struct db_options){ 0 }, &db, &err), ERR_NEWER);
+	assert_non_null(strstr(err.text, "needs profilefs 3.2"));
+	store_free(mem);
+}
+
+static void a_read_only_store_takes_nothing_and_is_read(void **state)
+{
+	(void)state;
+	struct fixture f;
+	setup(&f);
+	assert_int_equal(write_one(f.db, "s", T0, 1, NULL), 0);
+	f.store->read_only = true;
+	assert_int_equal(write_one(f.db, "s", T0, 2, NULL), ERR_STORE_READONLY);
+	assert_int_equal(count_profiles(f.db, "s", 0), 1);
+	teardown(&f);
+}
+
+static void tenants_do_not_see_each_other(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct db *other;
+	setup(&f);
+	assert_int_equal(write_one(f.db, "s", T0, 1, NULL), 0);
+	assert_int_equal(db_open(f.store, &(struct db_options){ .tenant = "../x" }, &other, NULL), 0);
+	assert_int_equal(count_profiles(other, NULL, 0), 0);
+	assert_int_equal(write_one(other, "s", T0, 1, NULL), 0);
+	assert_int_equal(count_profiles(other, NULL, 0), 1);
+	db_close(other);
+	assert_int_equal(count_profiles(f.db, NULL, 0), 1);
+	teardown(&f);
+}
+
+/* ---- catalogs ---- */
+
+static struct ulid ulid_of(uint8_t n)
+{
+	struct ulid u = { { n } };
+	return u;
+}
+
+static void put_version(struct store *store, int32_t day, struct catalog_version *v)
+{
+	struct buf b = BUF_INIT(LIMIT);
+	assert_int_equal(catalog_encode(v, &b), 0);
+	char *key = key_catalog("default", day, v->version);
+	assert_int_equal(store_put_if_absent(store, key, buf_slice(&b), NULL), 0);
+	free(key);
+	buf_done(&b);
+	VEC_DONE(&v->added);
+	VEC_DONE(&v->dropped);
+}
+
+static void dropped_segments_are_not_in_a_view(void **state)
+{
+	(void)state;
+	struct fixture f;
+	setup(&f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(write_one(f.db, "s", T0 + i, i, NULL), 0);
+	struct view *v;
+	assert_int_equal(db_view(f.db, 0, &v, NULL), 0);
+	assert_int_equal(view_objects(v), 3);
+	struct ulid first = view_object(v, 0)->ulid, second = view_object(v, 1)->ulid;
+	uint64_t generation = view_generation(v);
+	view_unref(v);
+
+	struct catalog_version one = { .version = 1, .whole = true }, two = { .version = 2 };
+	PUSH(&one.dropped, (struct catalog_dropped){ first, DROPPED_SEGMENT, 5 });
+	put_version(f.store, time_day(T0), &one);
+	assert_int_equal(count_profiles(f.db, "s", 0), 2);
+	PUSH(&two.dropped, (struct catalog_dropped){ second, DROPPED_SEGMENT, 6 });
+	put_version(f.store, time_day(T0), &two);
+	assert_int_equal(count_profiles(f.db, "s", 0), 1);
+	assert_int_equal(db_view(f.db, 0, &v, NULL), 0);
+	assert_true(view_generation(v) != generation);
+	view_unref(v);
+
+	struct fixture g; /* from nothing: the newest version and those back to the whole one */
+	open_db(&g, f.store);
+	assert_int_equal(count_profiles(g.db, "s", 0), 1);
+	db_close(g.db);
+	teardown(&f);
+}
+
+static void dropped_is_final(void **state)
+{
+	(void)state;
+	struct catalog_state s = { 0 };
+	struct catalog_version v = { .version = 1, .whole = true };
+	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(1) });
+	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(2) });
+	assert_int_equal(catalog_apply(&s, &v), 0);
+	assert_int_equal(s.live.n, 2);
+	catalog_version_done(&v);
+	v = (struct catalog_version){ .version = 2 };
+	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_BLOCK, 0 });
+	assert_int_equal(catalog_apply(&s, &v), 0);
+	assert_int_equal(s.live.n, 1);
+	catalog_version_done(&v);
+	v = (struct catalog_version){ .version = 3 };
+	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(1) });
+	assert_int_equal(catalog_apply(&s, &v), 0);
+	assert_int_equal(s.live.n, 1);
+	assert_true(catalog_is_dropped(&s, &(struct ulid){ { 1 } }));
+	catalog_version_done(&v);
+	catalog_state_done(&s);
+}
+
+static void catalogs_round_trip_and_find_flipped_bits(void **state)
+{
+	(void)state;
+	struct buf b = BUF_INIT(LIMIT);
+	struct arena arena = ARENA_INIT(LIMIT);
+	struct catalog_service service = { STR("cart"), 7, 1000, -5, 5 };
+	struct catalog_version v = { .version = 9, .whole = true }, back;
+	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(3), .size = 77, .level = 2, .services = &service,
+	                                       .n_services = 1 });
+	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_SEGMENT, -9 });
+	assert_int_equal(catalog_encode(&v, &b), 0);
+	assert_int_equal(catalog_decode(buf_slice(&b), &arena, &back, NULL), 0);
+	assert_int_equal(back.version, 9);
+	assert_int_equal(back.added.n, 1);
+	assert_true(str_eq(back.added.v[0].services[0].service, STR("cart")));
+	assert_int_equal(back.added.v[0].services[0].min_time, -5);
+	assert_int_equal(back.dropped.v[0].since, -9);
+	catalog_version_done(&back);
+	for (size_t bit = 0; bit < b.len * 8; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (catalog_decode(buf_slice(&b), &arena, &back, NULL) == 0) {
+			assert_true(bit / 8 >= 8 && bit / 8 < 12); /* a lower format version */
+			catalog_version_done(&back);
+		}
+		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	VEC_DONE(&v.added);
+	VEC_DONE(&v.dropped);
+	arena_done(&arena);
+	buf_done(&b);
+}
+
+static void filters_never_miss(void **state)
+{
+	(void)state;
+	char names[200][16], filter[FILTER_LEN];
+	struct str services[200];
+	for (int i = 0; i < 200; i++) {
+		snprintf(names[i], sizeof names[i], "service-%d", i);
+		services[i] = str_of(names[i]);
+	}
+	for (size_t n = 1; n <= 200; n += 13) {
+		filter_make(services, n, filter);
+		for (size_t i = 0; i < n; i++)
+			assert_true(filter_may_hold(filter, services[i]));
+	}
+	filter_make(services, 10, filter);
+	int wrong = 0;
+	for (size_t i = 10; i < 200; i++)
+		wrong += filter_may_hold(filter, services[i]);
+	assert_true(wrong < 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_there_at_once),
+		cmocka_unit_test(the_same_profile_counts_once),
+		cmocka_unit_test(a_call_of_equal_profiles_writes_one),
+		cmocka_unit_test(concurrent_writers_share_segments_and_lose_nothing),
+		cmocka_unit_test(faults_lose_nothing_that_was_acknowledged),
+		cmocka_unit_test(a_torn_segment_is_named_and_costs_only_itself),
+		cmocka_unit_test(bulk_loads_in_segments_of_days),
+		cmocka_unit_test(more_than_32_days_in_one_write_are_refused),
+		cmocka_unit_test(a_newer_format_is_refused_by_name),
+		cmocka_unit_test(a_read_only_store_takes_nothing_and_is_read),
+		cmocka_unit_test(tenants_do_not_see_each_other),
+		cmocka_unit_test(dropped_segments_are_not_in_a_view),
+		cmocka_unit_test(dropped_is_final),
+		cmocka_unit_test(catalogs_round_trip_and_find_flipped_bits),
+		cmocka_unit_test(filters_never_miss),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
