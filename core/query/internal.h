@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The parts of a query, and which file owns them:
+ *
+ *     plan.c, roles.c   which profiles are taken, and in which role; immutable once query_new() has returned
+ *     match.c      matchers on labels of profiles and of samples
+ *     values.c     what each profile's samples count: sums by stack and per profile (values over time)
+ *     increase.c   running totals: the increase since the series' previous profile
+ *     symtab.c     symbols of all datasets under one numbering, by content
+ *     filter.c     filters on stacks
+ *     trie.c       the merged prefix tree and its canonical order
+ *     fold.c       sums by stack of all datasets into one prefix tree
+ *     tree.c, merge_pprof.c, points.c, steps.c, labels.c    the results
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "../base/idset.h"
+#include "query.h"
+
+#define NONE UINT32_MAX
+#define LOOKBACK_MAX (48 * NS_PER_HOUR) /* how far before a running total its predecessor may lie */
+#define LIFE_MAX (5 * NS_PER_MIN)       /* how long an instantaneous profile counts at most */
+#define ARENA_MAX ((size_t)512 << 20)
+
+typedef __int128 wide_t;
+
+static inline int64_t sat_narrow(wide_t v)
+{
+	return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
+}
+
+static inline int64_t sat_add(int64_t a, int64_t b)
+{
+	int64_t sum;
+	return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? INT64_MIN : INT64_MAX) : sum;
+}
+
+/* ---- the plan ---- */
+
+/* What a profile is to the query. The numbers go into the fingerprint. */
+enum role {
+	ROLE_NONE = 0,
+	ROLE_TAKEN = 1,
+	ROLE_LOOKBACK = 2,  /* read to know an increase */
+	ROLE_LOOKAHEAD = 3, /* ends the life of an instantaneous profile */
+	ROLE_EMPTY = 4,     /* none of its samples match; its series lived nevertheless */
+};
+
+struct row {
+	int64_t time, duration;
+	struct ulid id;
+	uint32_t part, at; /* row of the part's dataset */
+	uint32_t series;
+	uint32_t prev, next; /* rows of the same series, or NONE: see plan_chain() */
+	int64_t value;       /* of the selected type; valid once row values are known */
+	uint8_t role;
+	bool running : 1;    /* its running-total types are totals since the process began */
+	bool allocs : 1, heap : 1;
+	bool shadowed : 1;   /* `allocs` beside heap: its alloc_* do not count */
+	bool instant : 1;    /* has an instantaneous type */
+	bool scanned : 1;    /* looked through for negative values */
+	bool difference : 1; /* has some */
+	bool restart : 1;
+};
+
+/* One type of the result. */
+struct slot {
+	struct str type, unit; /* raw; canonical */
+	enum type_class class;
+	bool inuse, alloc;
+	bool unweighted;  /* nothing lived for any time: profiles count alike */
+	int64_t covered;  /* instantaneous: ns in which any series lived */
+};
+
+/* What the plan needs to know of a header. */
+struct header_plan {
+	uint32_t column;  /* of the selected type, or NONE */
+	bool has_running; /* a type whose values may be running totals */
+	bool has_instant;
+	bool cumulative, delta;
+	bool heap, allocs;
+	bool used, agrees; /* by a taken profile; its columns are the slots */
+};
+
+/* A part's series. Masks have a bit per matcher that is left to samples. */
+struct series_plan {
+	uint32_t series; /* of the query; NONE where no profile of it can match */
+	uint64_t pending;
+	uint64_t strict; /* of those that the profile's own label fails: a sample without the label fails too */
+	uint64_t hash;
+};
+
+struct labelset_match {
+	uint64_t pass, strict; /* matchers that hold, absent being empty; that hold for a label that is there */
+};
+
+struct qpart {
+	struct dataset *dataset;
+	const struct dataset_info *info;
+	const struct profiles *profiles;
+	const struct symbols *symbols;   /* NULL until samples are read */
+	const struct labelsets *labelsets;
+	struct labelset_match *matches;  /* by label set; NULL where no series is pending */
+	struct header_plan *headers;
+	struct series_plan *series;
+	uint32_t service;                /* numbers services of the query, for identities */
+	uint32_t *rows;                  /* the query's rows in it, by group and place */
+	uint32_t n_rows;
+	bool ordinals;                   /* some locations are told apart by an ordinal: compare stacks by content */
+};
+
+struct qseries {
+	struct str service;
+	const struct label *labels;
+	uint32_t n_labels;
+	uint64_t hash;
+	bool has_heap; /* in the selected time */
+	bool used;
+};
+
+typedef VEC(struct qpart) qparts_t;
+typedef VEC(struct row) rows_t;
+
+struct symtab;
+struct memo_tree;
+struct memo_steps;
+struct memo_labels;
+
+struct query {
+	atomic_uint refs;
+	struct view *view;
+	struct selection *sel;
+	struct query *baseline;
+
+	/* the plan */
+	int64_t from, to; /* the selection's, narrowed by its id */
+	struct parts loads[4];
+	size_t n_loads;
+	qparts_t parts;
+	VEC(struct qseries) series;
+	rows_t rows; /* by time, then id */
+	struct slot *slots;
+	uint32_t n_slots, main_slot;
+	bool agree;  /* every header has the slots as its columns */
+	uint64_t sample_matchers; /* matchers whose label some samples have */
+	struct arena arena;
+	struct query_info plan_info;
+
+	/* results */
+	pthread_mutex_t lock;     /* guards all below, and the rows' chains and values */
+	struct query_info info;
+	atomic_bool info_whole;   /* `info` is final: set once */
+	bool values_known;
+	struct symtab *symtab;
+	struct memo_tree *tree;
+	struct memo_points *points;
+	struct memo_steps *steps;
+	struct memo_labels *labels[2];
+	struct query *untyped;    /* the same without a type */
+	struct type_count *types;
+	size_t n_types;
+	struct buf type_names;
+	int32_t *hours;
+	size_t n_hours;
+	bool hours_known;
+};
+
+struct pool *query_pool(const struct query *q);
+int out_of_memory(struct error *err);
+/* An object's damage costs its own data only: it is counted, and the query goes on. */
+bool error_is_damage(int r);
+
+/* plan.c */
+int plan_query(struct query *q, const struct cancel *cancel, struct error *err);
+void plan_done(struct query *q);
+
+/* roles.c */
+int roles_assign(struct query *q, const struct cancel *cancel, struct error *err);
+bool row_is_selected(const struct query *q, const struct row *r);
+/*
+ * Links each row to its series' previous running total and next instantaneous profile, over differences and
+ * shadowed profiles.
+ */
+int plan_chain(struct query *q);
+/* The column of a slot in a header of a part, or NONE. */
+uint32_t plan_column(const struct query *q, const struct qpart *p, uint32_t header, uint32_t slot);
+const struct profile_row *row_of(const struct query *q, const struct row *r);
+const struct header *header_of(const struct qpart *p, uint32_t header);
+/* Converts a column's values to the canonical unit; 1 where nothing is to be done. */
+int64_t column_scale(const struct qpart *p, uint32_t header, uint32_t column);
+int64_t row_life(const struct query *q, const struct row *r);
+struct str part_string(const struct qpart *p, uint32_t i);
+
+/* match.c */
+uint64_t match_sample_keys(const struct query *q);
+/* false where no profile of the series can match. */
+bool match_series(const struct query *q, struct str service, const struct series *s, struct series_plan *ret);
+int match_labelsets(struct query *q, struct qpart *p, struct error *err);
+/* Whether a sample of a pending series is taken. */
+static inline bool match_sample(const struct qpart *p, const struct series_plan *s, uint32_t labelset)
+{
+	const struct labelset_match *m = &p->matches[labelset];
+	return !(s->pending & ~m->pass) && !(s->strict & ~m->strict);
+}
+/* Drops rows none of whose samples match. Reads label columns. */
+int match_rows(struct query *q, const struct cancel *cancel, struct error *err);
+/* The text of a sample label's value; numbers in decimal, in buf. */
+struct str sample_label_text(const struct symbols *sym, const struct sample_label *l, char buf[24]);
+
+/* ---- samples ---- */
+
+/* Sums by stack of one part. A slot uses one of the two: wide for weighted and converted values. */
+struct part_sums {
+	uint32_t n_stacks;
+	int64_t **narrow; /* [slot]; NULL where nothing was added */
+	wide_t **wide;
+};
+
+struct sums {
+	struct part_sums *v; /* by part */
+	size_t n;
+	uint32_t n_slots;
+};
+
+void sums_done(struct sums *s);
+#define _sums_ _cleanup_(sums_done)
+
+/*
+ * Reads the samples of the plan once. With sums, adds up all slots (or the selected type's alone); always learns of
+ * differences and restarts, and the rows' values. Caller holds the lock.
+ */
+enum values_want { WANT_ROWS, WANT_MAIN, WANT_ALL };
+int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret, struct error *err);
+/* Makes every taken row's value known; without reading samples where totals tell. Caller holds the lock. */
+int values_rows(struct query *q, const struct cancel *cancel, struct error *err);
+/* Whether a value of this row is the increase since its predecessor. */
+bool row_is_total(const struct query *q, const struct row *r, const struct slot *slot);
+/* Whether this slot of the row counts at all. */
+static inline bool row_counts(const struct row *r, const struct slot *slot)
+{
+	return !(slot->alloc && r->shadowed) && !(slot->inuse && r->difference);
+}
+
+/* Stacks, each once and ascending, and their values. */
+struct stack_list {
+	uint32_t *stacks;
+	int64_t *values;
+	uint32_t n, cap;
+};
+
+void stack_list_done(struct stack_list *l);
+int stack_list_push(struct stack_list *l, uint32_t stack, int64_t value);
+wide_t stack_list_sum(const struct stack_list *l);
+
+/*
+ * Turns cur into its increase since prev (both in one numbering of stacks). Returns whether it is a restart: then cur
+ * stays whole.
+ */
+bool increase_make(struct stack_list *cur, const struct stack_list *prev);
+
+/* ---- symbols of all parts under one numbering ---- */
+
+struct frame_key {
+	uint32_t name, file, mapping; /* strings */
+	int64_t line;
+	uint64_t address;
+};
+
+struct gfunction {
+	uint32_t name, system_name, filename;
+	int64_t start_line;
+};
+
+struct gfile {
+	uint32_t filename, build_id;
+	uint8_t flags; /* what all builds of it claim */
+};
+
+struct gline {
+	uint32_t function; /* NONE: none */
+	int64_t line, column;
+};
+
+struct glocation {
+	uint32_t file; /* NONE: none */
+	uint64_t address;
+	uint32_t line_at, n_lines;
+	bool folded;
+};
+
+/* A line of a part's location: `line` is NONE for a location without lines. */
+struct item {
+	uint32_t location, line;
+	uint32_t call; /* lines of one call have one number */
+};
+
+struct symtab_part {
+	uint32_t *strings, *functions, *files, *locations; /* to the numbering here; NONE: not yet */
+};
+
+struct symtab {
+	pthread_mutex_t lock; /* increase.c's use only; all others run alone */
+	struct query *q;
+	struct arena arena;
+	VEC(struct str) strings;
+	VEC(struct frame_key) frames;
+	VEC(struct gfunction) functions;
+	VEC(struct gfile) files;
+	VEC(struct gline) lines;
+	VEC(struct glocation) locations;
+	struct idset string_set, frame_set, function_set, file_set, location_set;
+	struct symtab_part *parts;
+	size_t n_parts;
+	struct trie *stacks; /* by location: numbers stacks across parts */
+	uint32_t **part_stacks;
+};
+
+int symtab_new(struct query *q, struct symtab **ret);
+void symtab_free(struct symtab *t);
+/* Each returns NONE when out of memory. */
+uint32_t symtab_intern(struct symtab *t, struct str s, bool copy);
+uint32_t symtab_string(struct symtab *t, uint32_t part, uint32_t string);
+uint32_t symtab_function(struct symtab *t, uint32_t part, uint32_t function);
+uint32_t symtab_file(struct symtab *t, uint32_t part, uint32_t file);
+uint32_t symtab_location(struct symtab *t, uint32_t part, uint32_t location);
+/* A location of only these lines (root first), as a filter left them. */
+uint32_t symtab_lines(struct symtab *t, uint32_t part, const struct item *items, uint32_t n);
+/* The frame of a line (NONE: of the address) of a part's location. */
+uint32_t symtab_frame(struct symtab *t, uint32_t part, uint32_t location, uint32_t line, enum granularity by);
+/* The name that frame has by function; a string. */
+uint32_t symtab_name(struct symtab *t, uint32_t part, uint32_t location, uint32_t line);
+/* The number of a part's stack, by content. Thread safe. */
+uint32_t symtab_stack(struct symtab *t, uint32_t part, uint32_t stack);
+
+static inline struct str symtab_str(const struct symtab *t, uint32_t i)
+{
+	return t->strings.v[i];
+}
+
+/* Ranks by content: ret[i] for the i-th frame or location; equal only for equal content. New. */
+int symtab_rank_frames(const struct symtab *t, uint32_t **ret);
+int symtab_rank_locations(const struct symtab *t, uint32_t **ret);
+
+/* ---- filters ---- */
+
+struct filters {
+	const struct selection *sel;
+	struct symtab *symtab;
+	uint8_t **verdicts;
+	size_t *n_verdicts; /* by filter, by string: 0 not asked, 1 no, 2 yes */
+	VEC(struct item) items;
+};
+
+int filters_init(struct filters *f, const struct selection *sel, struct symtab *t);
+void filters_done(struct filters *f);
+#define _filters_ _cleanup_(filters_done)
+
+/* The lines of a stack after the filters, root first, in f->items. 1, 0 where the stack is dropped, or an error. */
+int filters_stack(struct filters *f, uint32_t part, uint32_t stack);
+
+/* ---- the merged prefix tree ---- */
+
+struct trie_node {
+	uint32_t parent, key;
+};
+
+struct trie {
+	VEC(struct trie_node) nodes; /* 0 is the root; parent < node */
+	struct idset set;
+};
+
+int trie_new(struct trie **ret);
+void trie_free(struct trie *t);
+uint32_t trie_child(struct trie *t, uint32_t parent, uint32_t key); /* NONE: out of memory */
+
+/* Sums of all parts by node. */
+struct fold {
+	struct query *q;
+	struct symtab *symtab;
+	struct trie *trie;
+	bool by_location; /* keys are locations of the symtab, else frames */
+	enum granularity granularity;
+	uint32_t n_slots;
+	VEC(wide_t) self; /* [node * n_slots + slot] */
+};
+
+int fold_init(struct fold *f, struct query *q, struct symtab *t, bool by_location, uint32_t n_slots);
+void fold_done(struct fold *f);
+#define _fold_ _cleanup_(fold_done)
+int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, const struct cancel *cancel,
+              struct error *err);
+
+/* The tree in preorder, children by rank, without what came to nothing. */
+struct folded {
+	uint32_t n;
+	uint32_t *key, *parent, *end; /* by position; parents are positions; the root's key is NONE */
+	int64_t *self;                /* [position * n_slots + slot], rounded */
+	uint32_t n_slots;
+};
+
+/* divisors: by slot; 0 or 1 for sums. rank: by key. */
+int fold_finish(const struct fold *f, const uint32_t *rank, const int64_t *divisors, struct folded *ret);
+void folded_done(struct folded *f);
+#define _folded_ _cleanup_(folded_done)
+
+/* ---- memos ---- */
+
+void memo_tree_free(struct memo_tree *m);
+void memo_points_free(struct memo_points *m);
+void memo_steps_free(struct memo_steps *m);
+void memo_labels_free(struct memo_labels *m);
+
+/* points.c. Caller holds the lock. */
+struct memo_points {
+	struct point *v;
+	uint32_t *rows; /* of each point */
+	size_t n;
+	struct str *groups;
+	size_t n_groups;
+	uint32_t *group_of; /* by series */
+};
+int points_make(struct query *q, const struct cancel *cancel, struct error *err);
+
+/* labels.c */
+struct str label_get(const struct label *labels, size_t n, struct str key);

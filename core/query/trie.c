@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+#include "../base/hash.h"
+
+/* A child is found by parent and key together; the pair is spread by a bijection, so that equal hashes are equal pairs. */
+static uint64_t pair_hash(uint32_t parent, uint32_t key)
+{
+	uint64_t x = (uint64_t)parent << 32 | key;
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	return x ^ x >> 32;
+}
+
+int trie_new(struct trie **ret)
+{
+	struct trie *t = calloc(1, sizeof *t);
+	struct trie_node *root = t ? VEC_PUSH(&t->nodes) : NULL;
+	if (!root) {
+		free(t);
+		return -ENOMEM;
+	}
+	*root = (struct trie_node){ 0, NONE };
+	*ret = t;
+	return 0;
+}
+
+void trie_free(struct trie *t)
+{
+	if (!t)
+		return;
+	VEC_DONE(&t->nodes);
+	idset_done(&t->set);
+	free(t);
+}
+
+uint32_t trie_child(struct trie *t, uint32_t parent, uint32_t key)
+{
+	uint64_t hash = pair_hash(parent, key);
+	struct idset_probe at = idset_probe(&t->set, hash);
+	if (idset_next(&t->set, &at))
+		return at.id;
+	struct trie_node *node = t->nodes.n < NONE ? VEC_PUSH(&t->nodes) : NULL;
+	if (!node || idset_add(&t->set, hash, (uint32_t)t->nodes.n - 1) < 0)
+		return NONE;
+	*node = (struct trie_node){ parent, key };
+	return (uint32_t)t->nodes.n - 1;
+}
