@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "flamegraph.h"
+
+#define EXACT_BITS 53
+
+/* ---- widths ---- */
+
+static unsigned shift_for(const struct call_tree *t)
+{
+	__uint128_t sum = 0;
+	for (uint32_t i = 0; i < t->n_nodes; i++)
+		sum += t->nodes[i].self > 0 ? (uint64_t)t->nodes[i].self : 0;
+	unsigned shift = 0;
+	while (sum >> shift >> EXACT_BITS)
+		shift++;
+	return shift;
+}
+
+static void sum_widths(struct flame *f)
+{
+	const struct call_tree *t = f->tree;
+	for (uint32_t i = 0; i < t->n_nodes; i++) {
+		f->width[i] = t->nodes[i].self > 0 ? (uint64_t)t->nodes[i].self >> f->shift : 0;
+		f->negatives += t->nodes[i].self < 0;
+	}
+	for (uint32_t i = t->n_nodes; i > 1; i--)
+		f->width[t->nodes[i - 1].parent] += f->width[i - 1];
+}
+
+/* ---- the table ---- */
+
+/* Widths in classes of a sixteenth of a power of two: never greater for a child than for its parent. */
+static unsigned class_of(uint64_t width)
+{
+	if (width < 16)
+		return (unsigned)width;
+	unsigned bits = 63 - (unsigned)__builtin_clzll(width);
+	return (bits - 3) * 16 + (unsigned)(width >> (bits - 4) & 15);
+}
+
+#define N_CLASSES (64 * 16)
+
+/* The widest nodes, those of the last class that has room in preorder: so a parent is in before its children. */
+static void choose_table(struct flame *f)
+{
+	size_t counts[N_CLASSES] = { 0 };
+	uint32_t n = f->tree->n_nodes;
+	for (uint32_t i = 0; i < n; i++)
+		counts[class_of(f->width[i])]++;
+	size_t room = FLAME_TABLE;
+	unsigned least = N_CLASSES - 1;
+	while (least > 0 && counts[least] <= room)
+		room -= counts[least--];
+	for (uint32_t i = 0; i < n; i++) {
+		unsigned class = class_of(f->width[i]);
+		bool in = f->width[i] && (class > least || (class == least && room > 0));
+		room -= in && class == least;
+		f->in_table[i] = in;
+		f->n_table += in;
+		f->too_many |= f->width[i] && !in;
+	}
+	for (uint32_t i = 1; i < n; i++)
+		if (!f->in_table[i] && f->in_table[f->tree->nodes[i].parent])
+			f->rest[f->tree->nodes[i].parent] += f->width[i];
+}
+
+int flame_of(const struct call_tree *t, struct flame *ret)
+{
+	_flame_ struct flame f = { .tree = t };
+	f.width = calloc((size_t)t->n_nodes + 1, sizeof *f.width);
+	f.rest = calloc((size_t)t->n_nodes + 1, sizeof *f.rest);
+	f.in_table = calloc((size_t)t->n_nodes + 1, 1);
+	if (!f.width || !f.rest || !f.in_table)
+		return -ENOMEM;
+	f.shift = shift_for(t);
+	sum_widths(&f);
+	choose_table(&f);
+	*ret = f;
+	memset(&f, 0, sizeof f);
+	return 0;
+}
+
+void flame_done(struct flame *f)
+{
+	free(f->width);
+	free(f->rest);
+	free(f->in_table);
+}
+
+/* ---- the picture ---- */
+
+static uint64_t count_frames(const struct flame *f, uint32_t from, uint32_t end)
+{
+	uint64_t n = 0;
+	for (uint32_t i = from; i < end; i++)
+		n += f->width[i] > 0;
+	return n;
+}
+
+/* The run of neighbours that is being gathered; frames 0: none. */
+static bool finish_run(const struct flame *f, struct flame_fit fit, struct flame_box *run,
+                       bool (*box)(void *arg, const struct flame_box *b), void *arg)
+{
+	bool goes_on = !run->frames || flame_px(f, run->width) < fit.least_px || box(arg, run);
+	run->frames = 0;
+	return goes_on;
+}
+
+static void add_to_run(const struct flame *f, struct flame_box *run, uint32_t i, uint64_t start)
+{
+	const struct call_node *n = &f->tree->nodes[i];
+	if (!run->frames)
+		*run = (struct flame_box){ .node = i, .depth = n->depth, .start = start };
+	run->width += f->width[i];
+	run->frames += count_frames(f, i, n->end);
+}
+
+static bool is_drawn(const struct flame *f, struct flame_fit fit, uint32_t i)
+{
+	return f->in_table[i] && f->tree->nodes[i].depth < fit.levels && flame_px(f, f->width[i]) >= fit.least_px;
+}
+
+/* next[i]: where the next child of i begins. */
+static bool walk_boxes(const struct flame *f, struct flame_fit fit, uint64_t *next,
+                       bool (*box)(void *arg, const struct flame_box *b), void *arg)
+{
+	const struct call_node *nodes = f->tree->nodes;
+	struct flame_box run = { 0 };
+	for (uint32_t i = 0; i < f->tree->n_nodes;) {
+		uint64_t start = i ? next[nodes[i].parent] : 0;
+		if (i)
+			next[nodes[i].parent] += f->width[i];
+		bool drawn = is_drawn(f, fit, i);
+		if (drawn || (run.frames && nodes[run.node].parent != nodes[i].parent))
+			if (!finish_run(f, fit, &run, box, arg))
+				return false;
+		if (!drawn) {
+			if (f->width[i])
+				add_to_run(f, &run, i, start);
+			i = nodes[i].end;
+			continue;
+		}
+		next[i] = start;
+		struct flame_box b = { .node = i, .depth = nodes[i].depth, .start = start, .width = f->width[i] };
+		if (!box(arg, &b))
+			return false;
+		i++;
+	}
+	return finish_run(f, fit, &run, box, arg);
+}
+
+int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *arg, const struct flame_box *b), void *arg)
+{
+	if (!flame_total(f))
+		return 0;
+	_free_ uint64_t *next = calloc(f->tree->n_nodes, sizeof *next);
+	if (!next)
+		return -ENOMEM;
+	walk_boxes(f, fit, next, box, arg);
+	return 0;
+}
+
+struct counting {
+	const struct flame *f;
+	size_t elements;
+};
+
+static bool count_box(void *arg, const struct flame_box *b)
+{
+	struct counting *c = arg;
+	c->elements += flame_px(c->f, b->width) >= FLAME_TEXT_PX ? 3 : 2;
+	return c->elements <= FLAME_ELEMENTS;
+}
+
+/* Narrow frames go first; a tree that is full of wide ones loses its upper levels. */
+struct flame_fit flame_fit(const struct flame *f)
+{
+	struct flame_fit fit = { FLAME_LEAST_PX, FLAME_LEVELS };
+	for (;;) {
+		struct counting c = { .f = f };
+		if (flame_each(f, fit, count_box, &c) < 0 || c.elements <= FLAME_ELEMENTS)
+			return fit;
+		if (fit.least_px < 1 || fit.levels <= 50)
+			fit.least_px *= 1.5;
+		else
+			fit.levels = fit.levels * 7 / 10;
+	}
+}

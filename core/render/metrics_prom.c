@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "metrics.h"
+
+/*
+ * OpenMetrics 1.0 with timestamps. Families, each a gauge:
+ *
+ *     profilefs_TYPE_sum_per_step[_UNIT]      what fell into the step that begins at the timestamp
+ *     profilefs_TYPE_rate[_UNIT]_per_second   the same per second of covered time
+ *     profilefs_TYPE_average[_UNIT]           instantaneous types: instead of both
+ *
+ * in seconds and bytes. Names end in their unit, as UNIT lines ask for, and in none of the suffixes that belong to
+ * other types of metrics (`_sum`, `_count`). Steps that nothing covers have no sample.
+ */
+
+struct family {
+	struct buf name;
+	char unit[96]; /* "" for none */
+	const char *help;
+	bool is_rate;
+};
+
+static bool name_char(uint8_t c, bool first)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!first && c >= '0' && c <= '9');
+}
+
+static void put_sanitised(struct buf *out, struct str s, bool first)
+{
+	for (size_t i = 0; i < s.len; i++)
+		buf_putc(out, name_char((uint8_t)s.s[i], first && i == 0) ? s.s[i] : '_');
+}
+
+static void family_init(struct family *f, const struct query_info *info, const struct metrics *s, const char *kind)
+{
+	_buf_ struct buf unit = BUF_INIT(64);
+	put_sanitised(&unit, str_of(s->base_unit), false);
+	f->name = BUF_INIT(512);
+	buf_puts(&f->name, "profilefs_");
+	put_sanitised(&f->name, str_of(info->type), false);
+	buf_printf(&f->name, "_%s", kind);
+	snprintf(f->unit, sizeof f->unit, "%.*s%s", (int)unit.len, unit.len ? (const char *)unit.data : "",
+	         f->is_rate ? unit.len ? "_per_second" : "per_second" : "");
+	if (f->unit[0])
+		buf_printf(&f->name, "_%s", f->unit);
+}
+
+static void put_family(struct buf *out, const struct family *f)
+{
+	int n = (int)f->name.len;
+	const char *name = (const char *)f->name.data;
+	buf_printf(out, "# TYPE %.*s gauge\n", n, name);
+	if (f->unit[0])
+		buf_printf(out, "# UNIT %.*s %s\n", n, name, f->unit);
+	buf_printf(out, "# HELP %.*s %s\n", n, name, f->help);
+}
+
+static void put_escaped(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.len;) {
+		size_t len = utf8_length(s.s + i, s.len - i);
+		if (!len)
+			buf_puts(out, NOT_UTF8);
+		else if (s.s[i] == '\n')
+			buf_puts(out, "\\n");
+		else if (s.s[i] == '\\' || s.s[i] == '"')
+			buf_printf(out, "\\%c", s.s[i]);
+		else
+			buf_put(out, s.s + i, len);
+		i += MAX(len, (size_t)1);
+	}
+}
+
+static void put_label(struct buf *out, const char *key, struct str value)
+{
+	buf_printf(out, "%s=\"", key);
+	put_escaped(out, value);
+	buf_putc(out, '"');
+}
+
+/* A label name that is valid, not reserved, and none of the two that every sample has. */
+static void put_by_name(struct buf *out, const char *by)
+{
+	bool taken = !strcmp(by, "service") || !strcmp(by, "type");
+	if (taken || !strncmp(by, "__", 2) || !by[0])
+		buf_puts(out, "label_");
+	put_sanitised(out, str_of(by), !out->len);
+}
+
+static void put_labels(struct buf *out, const struct query_info *info, const struct selection *sel, struct str row)
+{
+	buf_putc(out, '{');
+	bool by_service = sel->by && !sel->service && !strcmp(sel->by, "service");
+	if (by_service || sel->service) {
+		put_label(out, "service", by_service ? row : str_of(sel->service));
+		buf_putc(out, ',');
+	}
+	put_label(out, "type", str_of(info->type));
+	if (sel->by && !by_service) {
+		_buf_ struct buf name = BUF_INIT(4096);
+		put_by_name(&name, sel->by);
+		buf_putc(&name, 0);
+		buf_putc(out, ',');
+		put_label(out, buf_err(&name) ? "label" : (const char *)name.data, row);
+	}
+	buf_puts(out, "} ");
+}
+
+static void put_timestamp(struct buf *out, int64_t t)
+{
+	int64_t seconds = time_floor_div(t, NS_PER_S);
+	buf_i64(out, seconds);
+	int64_t nanos = t - seconds * NS_PER_S;
+	if (nanos)
+		buf_printf(out, ".%09lld", (long long)nanos);
+}
+
+static void put_row(struct buf *out, const struct metrics *s, const struct metric_row *row, const struct buf *head,
+                    bool is_rate)
+{
+	for (size_t i = 0; i < s->steps->n && !buf_err(out); i++) {
+		const struct step *v = &row->v[i];
+		if (!v->covered)
+			continue;
+		buf_put(out, head->data, head->len);
+		put_number(out, (is_rate ? v->rate : v->sum) * s->factor);
+		buf_putc(out, ' ');
+		put_timestamp(out, s->steps->from + (int64_t)i * s->steps->step);
+		buf_putc(out, '\n');
+	}
+}
+
+static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *kind, const char *help)
+{
+	struct family f = { .help = help, .is_rate = !strcmp(kind, "rate") };
+	family_init(&f, query_info(q), s, kind);
+	put_family(out, &f);
+	_buf_ struct buf head = BUF_INIT(1 << 20);
+	for (size_t i = 0; i < s->n_rows; i++) {
+		buf_reset(&head);
+		buf_put(&head, f.name.data, f.name.len);
+		put_labels(&head, query_info(q), query_selection(q), s->rows[i].name);
+		if (buf_err(&head))
+			break;
+		put_row(out, s, &s->rows[i], &head, f.is_rate);
+	}
+	buf_done(&f.name);
+	return buf_err(&head);
+}
+
+static int metrics_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	_metrics_ struct metrics s = { 0 };
+	int e = metrics_of(q, cancel, &s, err);
+	if (e < 0)
+		return e;
+	if (s.instant)
+		e = put_metric(out, q, &s, "average", "Average over the step that begins at the timestamp.");
+	else
+		e = put_metric(out, q, &s, "sum_per_step", "What fell into the step that begins at the timestamp.");
+	if (!e && !s.instant)
+		e = put_metric(out, q, &s, "rate", "Per second of covered time in the step that begins at the timestamp.");
+	if (e < 0)
+		return e;
+	buf_puts(out, "# EOF\n");
+	return buf_err(out);
+}
+
+const struct rendering render_metrics_prom = { "metrics.prom", RENDER_TYPE | RENDER_BY, false, metrics_render };

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "../format/format.h"
+#include "../wire/gz.h"
+#include "render.h"
+
+/* The merged selection, and single profiles as they came in, as gzipped pprof. */
+
+#define PROFILE_MAX ((size_t)2 << 30)
+#define GZ_LEVEL 6
+
+static int put_gzipped(const struct profile *p, struct buf *out, struct error *err)
+{
+	_buf_ struct buf raw = BUF_INIT(PROFILE_MAX);
+	int e = pprof_encode(p, &raw);
+	if (!e)
+		e = buf_err(&raw);
+	if (e < 0)
+		return error_set(err, e, "writing a pprof of %zu bytes: %s", raw.len, err_text(e));
+	e = gz_compress(buf_slice(&raw), GZ_LEVEL, out);
+	return e < 0 ? e : buf_err(out);
+}
+
+static int pprof_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	struct profile p = { 0 };
+	int e = query_profile(q, cancel, &p, err);
+	if (e < 0)
+		return e;
+	e = cancel_check(cancel);
+	if (!e)
+		e = put_gzipped(&p, out, err);
+	profile_done(&p);
+	return e;
+}
+
+int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,
+                    struct error *err)
+{
+	struct profile p = { 0 };
+	int e = cancel_check(cancel);
+	if (!e)
+		e = query_restore(q, id, &p, err);
+	if (e < 0)
+		return e;
+	e = put_gzipped(&p, out, err);
+	profile_done(&p);
+	return e;
+}
+
+const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE, true, pprof_render };

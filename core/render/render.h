@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The table of renderings: query results to bytes, one file per rendering. Bytes are a function of the query's results
+ * alone: no clock, no order of storage.
+ */
+
+#include "../query/query.h"
+
+enum render_where {
+	RENDER_TYPE = 1,    /* at or below a TYPE */
+	RENDER_NO_TYPE = 2, /* below a TIME without a TYPE */
+	RENDER_BY = 4,      /* inside by-LABEL below a TYPE */
+	RENDER_VS = 8,      /* below vs */
+};
+
+struct rendering {
+	const char *name;  /* the file's */
+	unsigned where;    /* enum render_where */
+	bool reads_samples; /* else totals and labels alone: cheap */
+	int (*render)(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err);
+};
+
+extern const struct rendering *const renderings[]; /* by name; NULL-terminated */
+const struct rendering *rendering_find(const char *name);
+
+extern const struct rendering render_flamegraph_svg, render_folded, render_top_txt, render_top_tsv, render_tree_txt,
+	render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg, render_heatmap_csv, render_labels_json,
+	render_info_json;
+
+/* One profile as it came in, gzipped: what a file in profiles/ holds. */
+int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,
+                    struct error *err);
+
+/* The generated README.md of the root. */
+struct readme_facts {
+	const struct names *services;
+	bool writable;
+};
+void render_readme(const struct readme_facts *facts, struct buf *out);
+
+/* Text inside XML: escaped, invalid UTF-8 and forbidden characters replaced by U+FFFD. Appends. */
+void xml_escape(struct buf *out, struct str s);

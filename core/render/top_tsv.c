@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "functions.h"
+
+/* Every function, for programs: exact integers in the canonical unit, the greatest flat first. */
+
+static int by_flat(const void *a, const void *b)
+{
+	const struct function *l = a, *r = b;
+	if (l->flat != r->flat)
+		return CMP(r->flat, l->flat);
+	return l->cum != r->cum ? CMP(r->cum, l->cum) : str_cmp(l->name, r->name);
+}
+
+/* Tabs and line ends would make further columns and rows. */
+static void put_field(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		buf_putc(out, s.s[i] == '\t' || s.s[i] == '\n' || s.s[i] == '\r' ? ' ' : s.s[i]);
+}
+
+static void put_share(struct buf *out, int64_t value, int64_t total)
+{
+	put_decimal(out, total ? 100 * ((double)value / (double)total) : 0, 6);
+}
+
+static void put_row(struct buf *out, const struct function *f, int64_t total, const char *unit)
+{
+	put_field(out, f->name);
+	buf_putc(out, '\t');
+	buf_i64(out, f->flat);
+	buf_putc(out, '\t');
+	put_share(out, f->flat, total);
+	buf_putc(out, '\t');
+	buf_i64(out, f->cum);
+	buf_putc(out, '\t');
+	put_share(out, f->cum, total);
+	buf_putc(out, '\t');
+	put_field(out, str_of(unit));
+	buf_putc(out, '\t');
+	put_field(out, f->file);
+	buf_putc(out, '\n');
+}
+
+static int top_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	const struct call_tree *tree;
+	int e = query_tree(q, cancel, &tree, err);
+	if (e < 0)
+		return e;
+	_functions_ struct functions fs = { 0 };
+	e = functions_of(tree, query_selection(q)->options.granularity, cancel, &fs);
+	if (e < 0)
+		return e;
+	if (fs.v.n)
+		qsort(fs.v.v, fs.v.n, sizeof *fs.v.v, by_flat);
+	int64_t limit = query_selection(q)->options.limit;
+	size_t n = limit > 0 && (uint64_t)limit < fs.v.n ? (size_t)limit : fs.v.n;
+	buf_puts(out, "name\tflat\tflat%\tcum\tcum%\tunit\tfile\n");
+	for (size_t i = 0; i < n; i++)
+		put_row(out, &fs.v.v[i], tree->total, query_info(q)->unit);
+	return buf_err(out);
+}
+
+const struct rendering render_top_tsv = { "top.tsv", RENDER_TYPE, true, top_render };

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The flame graph: complete without script, well-formed whatever the names, never wider than its parent, bounded. With
+ * PROFILEFS_FLAMEGRAPH=FILE it also writes the picture that tests/browser/flamegraph.mjs opens.
+ */
+#include "xmllint.h"
+
+#include <math.h>
+
+#include "core/render/flamegraph.h"
+
+static void every_frame_has_a_rectangle_and_a_title(void **state)
+{
+	struct query q;
+	given(&q, "cpu", "nanoseconds");
+	given_stacks(&q, "main.main;main.work;runtime.mallocgc 1000000000\nmain.main;main.work;runtime.memmove 3000000000\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "<title>all (4s, 100%)</title>");
+	assert_contains(out, "<title>runtime.mallocgc (1s, 25.00%, self 1s)</title>");
+	assert_contains(out, ">runtime.memmove</text>");
+	assert_contains(out, "cpu: total 4s, 100%");
+	assert_lacks(out, "not drawn,");
+	free(out);
+	given_done(&q);
+}
+
+static void the_root_is_at_the_bottom(void **state)
+{
+	struct query q;
+	given(&q, "samples", "count");
+	given_stacks(&q, "a;b;c;d 1\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	char *frames = strstr(out, "<g class=\"frames\">");
+	double last = 1e9;
+	for (char *p = frames; (p = strstr(p, " y=\"")) && p < strstr(out, "class=\"bar\""); p += 4) {
+		if (strstr(p, "<rect") && strncmp(strchr(p + 4, '"'), "\" width", 7))
+			continue;
+		assert_true(atof(p + 4) < last);
+		last = atof(p + 4);
+	}
+	assert_true(last < 1e9);
+	free(out);
+	given_done(&q);
+}
+
+static void hostile_names_are_text(void **state)
+{
+	static const char *const names[] = {
+		"</title></rect></svg><script>alert(1)</script>", "]]><![CDATA[", "\" onclick=\"alert(1)", "a&b&lt;c;", "\xff\xfe\x80",
+		"\x01\x1b[31m", "\xef\xbf\xbe", "\xed\xa0\x80", "back\\slash\nline", "\xe2\x80\xae" "gnp", "",
+	};
+	struct query q;
+	given(&q, "cpu", "nanoseconds");
+	given_stacks(&q, "a 1\nb 1\nc 1\nd 1\ne 1\nf 1\ng 1\nh 1\ni 1\nj 1\nk 1\n");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		q.frames[i].name = str_of(names[i]);
+	q.selection.service = (char *)"</title><script>x";
+	snprintf(q.info.type, sizeof q.info.type, "<cpu>&\x02");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_int_equal(count_of(out, "<script"), 1);
+	assert_int_equal(count_of(out, "]]>"), 1);
+	assert_lacks(out, "onclick=\"");
+	assert_contains(out, "back\\\\slash\\nline");
+	free(out);
+	given_done(&q);
+}
+
+static void nothing_comes_from_elsewhere(void **state)
+{
+	struct query q;
+	given(&q, "cpu", "nanoseconds");
+	given_stacks(&q, "a;b 1\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_lacks(out, "eval(");
+	assert_lacks(out, "innerHTML");
+	assert_lacks(out, "href");
+	assert_lacks(out, "url(");
+	assert_lacks(out, "@import");
+	/* Only the names of the two XML dialects look like addresses. */
+	assert_int_equal(count_of(out, "://"), count_of(out, "http://www.w3.org/2000/svg") + count_of(out, "http://www.w3.org/1999/xhtml"));
+	free(out);
+	given_done(&q);
+}
+
+static void an_empty_selection_says_so(void **state)
+{
+	struct query q;
+	given(&q, "cpu", "nanoseconds");
+	given_stacks(&q, "");
+	q.info.profiles = 0;
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "no profiles in this selection");
+	free(out);
+	given_done(&q);
+}
+
+static void negative_values_are_told(void **state)
+{
+	struct query q;
+	given(&q, "inuse_space", "bytes");
+	given_stacks(&q, "a;b 100\na;c -40\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "1 negative value not drawn");
+	free(out);
+	given_done(&q);
+}
+
+/* A root with n children of width 1 beside one that is as wide as all of them. */
+static char *many(size_t n)
+{
+	size_t len;
+	struct buf b = BUF_INIT(1 << 26);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "main;f%07zu;leaf 1\n", i);
+	buf_printf(&b, "main;wide %zu\n", n);
+	buf_putc(&b, 0);
+	return (char *)buf_take(&b, &len);
+}
+
+static void narrow_frames_are_gathered_and_told(void **state)
+{
+	struct query q;
+	char *stacks = many(8000);
+	given(&q, "samples", "count");
+	given_stacks(&q, stacks);
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "16,000 frames below 0.1 px not drawn, 50.00% of the total");
+	assert_contains(out, "<title>16,000 frames, too narrow to draw (8000, 50.00%)</title>");
+	assert_contains(out, "f0004711");
+	free(out);
+	given_done(&q);
+	free(stacks);
+}
+
+static void elements_are_bounded(void **state)
+{
+	struct query q;
+	char *stacks = many(5000);
+	given(&q, "samples", "count");
+	given_stacks(&q, stacks);
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_true(count_of(out, "<rect") + count_of(out, "<title") + count_of(out, "<text") <= 8000);
+	assert_contains(out, "px not drawn");
+	free(out);
+	given_done(&q);
+	free(stacks);
+}
+
+static void deep_stacks_end_at_a_level(void **state)
+{
+	struct query q;
+	size_t n = 5000;
+	char *stack = malloc(2 * n + 8), *p = stack;
+	for (size_t i = 0; i < n; i++)
+		p = mempcpy(p, "f;", 2);
+	strcpy(p - 1, " 7\n");
+	given(&q, "samples", "count");
+	given_stacks(&q, stack);
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "4,001 frames below 0.1 px or above level 1000 not drawn");
+	free(out);
+	given_done(&q);
+	free(stack);
+}
+
+static void sums_beyond_64_bits_are_drawn(void **state)
+{
+	struct query q;
+	given(&q, "samples", "count");
+	given_stacks(&q, "a 9223372036854775807\nb 9223372036854775807\nc 9223372036854775807\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "width=\"393.33\"");
+	assert_contains(out, "data-shift=\"12\"");
+	free(out);
+	given_done(&q);
+}
+
+static struct str package(const char *name)
+{
+	return flame_package(str_of(name));
+}
+
+static void colours_go_by_package(void **state)
+{
+	assert_true(str_eq(package("github.com/foo/bar.(*T).Method"), STR("github.com/foo/bar")));
+	assert_true(str_eq(package("runtime.gcBgMarkWorker.func1"), STR("runtime")));
+	assert_true(str_eq(package("runtime.(*mcache).refill"), STR("runtime")));
+	assert_true(str_eq(package("main.Map[go.shape.int]"), STR("main")));
+	assert_true(str_eq(package("std::vector<int>::push_back"), STR("std")));
+	assert_true(str_eq(package("tokio::runtime::task::poll"), STR("tokio")));
+	assert_true(str_eq(package("java.util.HashMap.put"), STR("java.util")));
+	assert_true(str_eq(package("java/lang/Thread.run"), STR("java/lang/Thread")));
+	assert_true(str_eq(package("malloc"), STR("malloc")));
+	assert_true(str_eq(package("operator new(unsigned long)"), STR("operator")));
+	assert_true(str_eq(package("::x"), STR("::x")));
+	assert_int_equal(package("").len, 0);
+	assert_int_equal(flame_colour(&(struct frame){ .name = STR("0x12") }), FLAME_COLOURS);
+}
+
+/* Relative luminance of a colour written as #rrggbb (WCAG 2.1). */
+static double luminance(const char *hex)
+{
+	static const double weights[] = { 0.2126, 0.7152, 0.0722 };
+	double sum = 0;
+	for (int i = 0; i < 3; i++) {
+		char two[3] = { hex[1 + 2 * i], hex[2 + 2 * i], 0 };
+		double c = (double)strtol(two, NULL, 16) / 255;
+		sum += weights[i] * (c <= 0.04045 ? c / 12.92 : pow((c + 0.055) / 1.055, 2.4));
+	}
+	return sum;
+}
+
+static double contrast(const char *a, const char *b)
+{
+	double la = luminance(a), lb = luminance(b);
+	return (MAX(la, lb) + 0.05) / (MIN(la, lb) + 0.05);
+}
+
+static void text_is_readable_on_every_colour(void **state)
+{
+	struct buf b = BUF_INIT(1 << 16);
+	flame_palette(&b);
+	buf_putc(&b, 0);
+	char *dark = strstr((char *)b.data, "@media");
+	size_t n = 0;
+	for (char *p = (char *)b.data; (p = strstr(p, "fill:#")); p += 5, n++)
+		assert_true(contrast(p + 5, p < dark ? "#111111" : "#f4f4f4") >= 4.5);
+	assert_int_equal(n, 2 * (FLAME_COLOURS + 2));
+	assert_true(contrast("#e600e6", "#111111") >= 4.5);
+	buf_done(&b);
+}
+
+/* A picture with every trait that the browser test asks for. */
+static void the_picture_for_the_browser_is_written(void **state)
+{
+	const char *path = getenv("PROFILEFS_FLAMEGRAPH");
+	if (!path) {
+		print_message("SKIPPED: PROFILEFS_FLAMEGRAPH names no file\n");
+		skip();
+	}
+	struct query q;
+	struct buf b = BUF_INIT(1 << 24);
+	buf_puts(&b, "main.main;main.fib;main.fib;main.fib 2000000000\nmain.main;main.parse;json.decode 1500000000\n");
+	buf_puts(&b, "main.main;main.parse;json.scan 500000000\n");
+	for (int i = 0; i < 3000; i++)
+		buf_printf(&b, "main.main;main.tail;tail.f%04d 10000\n", i);
+	buf_puts(&b, "main.main;zz 1000000\n");
+	buf_putc(&b, 0);
+	given(&q, "cpu", "nanoseconds");
+	given_stacks(&q, (char *)b.data);
+	q.frames[q.tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]>");
+	char *out = rendered(&q, "flamegraph.svg");
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(out, f);
+	fclose(f);
+	free(out);
+	given_done(&q);
+	buf_done(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_frame_has_a_rectangle_and_a_title),
+		cmocka_unit_test(the_root_is_at_the_bottom),
+		cmocka_unit_test(hostile_names_are_text),
+		cmocka_unit_test(nothing_comes_from_elsewhere),
+		cmocka_unit_test(an_empty_selection_says_so),
+		cmocka_unit_test(negative_values_are_told),
+		cmocka_unit_test(narrow_frames_are_gathered_and_told),
+		cmocka_unit_test(elements_are_bounded),
+		cmocka_unit_test(deep_stacks_end_at_a_level),
+		cmocka_unit_test(sums_beyond_64_bits_are_drawn),
+		cmocka_unit_test(colours_go_by_package),
+		cmocka_unit_test(text_is_readable_on_every_colour),
+		cmocka_unit_test(the_picture_for_the_browser_is_written),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
