@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "names.h"
+#include "narrow.h"
+#include "tree.h"
+
+/* ---- days ---- */
+
+static int push_day(struct days *d, size_t *cap, int32_t day)
+{
+	if (d->n == *cap) {
+		int32_t *v = vec_grow(d->v, cap, d->n + 1, sizeof *d->v);
+		if (!v)
+			return -ENOMEM;
+		d->v = v;
+	}
+	d->v[d->n++] = day;
+	return 0;
+}
+
+/* The view's objects are in the order of their days. */
+static int view_days(struct tree *t, struct days *ret, struct error *err)
+{
+	_cleanup_(view_unrefp) struct view *v = NULL;
+	_days_ struct days d = { 0 };
+	size_t cap = 0;
+	int e = db_view(t->db, VIEW_MAX_AGE, &v, err);
+	for (size_t i = 0; !e && i < view_objects(v); i++) {
+		int32_t day = view_object(v, i)->day;
+		if (!d.n || d.v[d.n - 1] != day)
+			e = push_day(&d, &cap, day);
+	}
+	if (e)
+		return e;
+	*ret = d;
+	d = (struct days){ 0 };
+	return 0;
+}
+
+int facts_days(struct tree *t, const char *service, struct days *ret, struct error *err)
+{
+	return service ? db_days(t->db, str_of(service), VIEW_MAX_AGE, ret, err) : view_days(t, ret, err);
+}
+
+int facts_latest(struct tree *t, const char *service, int32_t *ret, struct error *err)
+{
+	_days_ struct days d = { 0 };
+	int e = facts_days(t, service, &d, err);
+	if (e)
+		return e;
+	int32_t today = time_day(tree_now(t));
+	for (size_t i = d.n; i > 0; i--) {
+		if (d.v[i - 1] <= today) {
+			*ret = d.v[i - 1];
+			return 0;
+		}
+	}
+	return ERR_PATH_ABSENT;
+}
+
+/* ---- what the selection or the service's newest day has ---- */
+
+/* Looks in one query: 0 and the finding in ctx, ERR_PATH_ABSENT, or another error. */
+typedef int (*look_fn)(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
+                       struct error *err);
+
+static int look_in(struct tree *t, const struct selection *sel, const struct typed *typed, look_fn look, void *ctx,
+                   const struct cancel *cancel, struct error *err)
+{
+	_cleanup_(query_unrefp) struct query *q = NULL;
+	int e = plan_get(t, sel, cancel, &q, err);
+	return e ? e : look(q, typed, cancel, ctx, err);
+}
+
+static int look_in_newest(struct tree *t, const char *service, const struct typed *typed, look_fn look, void *ctx,
+                          const struct cancel *cancel, struct error *err)
+{
+	int32_t day;
+	int e = facts_latest(t, service, &day, err);
+	if (e)
+		return e;
+	_cleanup_(selection_freep) struct selection *sel = selection_new();
+	if (!sel || (service && !(sel->service = strdup(service))))
+		return -ENOMEM;
+	struct span span = times_day_span(day);
+	sel->from = span.from;
+	sel->to = span.to;
+	sel->has_time = true;
+	return look_in(t, sel, typed, look, ctx, cancel, err);
+}
+
+static int look_in_both(struct tree *t, const struct selection *sel, struct str text, look_fn look, void *ctx,
+                        const struct cancel *cancel, struct error *err)
+{
+	_typed_ struct typed typed = { 0 };
+	int e = typed_init(&typed, text);
+	if (e)
+		return e;
+	e = sel->has_time ? look_in(t, sel, &typed, look, ctx, cancel, err) : ERR_PATH_ABSENT;
+	if (e == ERR_PATH_ABSENT)
+		e = look_in_newest(t, sel->service, &typed, look, ctx, cancel, err);
+	return e;
+}
+
+static int put_found(void *ctx, struct str s)
+{
+	struct buf *out = ctx;
+	buf_put(out, s.s, s.len);
+	return buf_err(out);
+}
+
+static int look_type(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+{
+	const struct type_count *types;
+	size_t n;
+	int e = query_types(q, &types, &n, err);
+	for (size_t i = 0; !e && i < n; i++)
+		if (typed_is(typed, types[i].name))
+			return put_found(ctx, types[i].name);
+	return e ? e : ERR_PATH_ABSENT;
+}
+
+int facts_type(struct tree *t, const struct selection *sel, const char *typed, const struct cancel *cancel, char **ret,
+               struct error *err)
+{
+	_buf_ struct buf name = BUF_INIT(COMPONENT_MAX);
+	int e = look_in_both(t, sel, str_of(typed), look_type, &name, cancel, err);
+	if (e)
+		return e;
+	if (!name.len || memchr(name.data, '\0', name.len))
+		return ERR_PATH_ABSENT;
+	*ret = strndup((char *)name.data, name.len);
+	return *ret ? 0 : -ENOMEM;
+}
+
+struct selection *facts_for_label(const struct selection *sel, struct str label)
+{
+	struct selection *s = selection_copy(sel->baseline ? sel->baseline : sel);
+	if (!s)
+		return NULL;
+	free(s->by);
+	s->by = NULL;
+	if (sel->baseline)
+		selection_unfix(s, label);
+	return s;
+}
+
+static int look_label(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+{
+	const struct labels *labels;
+	int e = query_labels(q, true, cancel, &labels, err);
+	for (size_t i = 0; !e && i < labels->n; i++)
+		if (typed_is(typed, labels->v[i].key))
+			return put_found(ctx, labels->v[i].key);
+	return e ? e : ERR_PATH_ABSENT;
+}
+
+int facts_label(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel, struct buf *ret,
+                struct error *err)
+{
+	_cleanup_(selection_freep) struct selection *s = facts_for_label(sel, (struct str){ "", 0 });
+	if (!s)
+		return -ENOMEM;
+	return look_in_both(t, s, typed, look_label, ret, cancel, err);
+}
+
+/* ---- values ---- */
+
+struct value_search {
+	struct str label;
+	struct buf *ret;
+	bool beyond; /* the label has more values than are told */
+};
+
+static int look_value(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+{
+	struct value_search *s = ctx;
+	const struct labels *labels;
+	int e = query_labels(q, true, cancel, &labels, err);
+	if (e)
+		return e;
+	for (size_t i = 0; i < labels->n; i++) {
+		const struct label_values *v = &labels->v[i];
+		if (!str_eq(v->key, s->label))
+			continue;
+		s->beyond |= v->rest > 0;
+		for (size_t j = 0; j < v->n; j++)
+			if (typed_is(typed, v->values[j].value))
+				return put_found(s->ret, v->values[j].value);
+	}
+	return ERR_PATH_ABSENT;
+}
+
+/* A value that is not among the 10,000 greatest: whether anything has it. */
+static int find_rare_value(struct tree *t, const struct selection *sel, struct str label, struct str typed,
+                           const struct cancel *cancel, struct buf *ret, struct error *err)
+{
+	_typed_ struct typed value = { 0 };
+	_cleanup_(query_unrefp) struct query *q = NULL;
+	_cleanup_(selection_freep) struct selection *s = selection_copy(sel);
+	int e = s ? typed_init(&value, typed) : -ENOMEM;
+	struct str raw = { (char *)value.raw.data, value.raw.len };
+	if (!e)
+		e = selection_add_matcher(s, label, MATCH_EQ, raw, err);
+	if (!e)
+		e = plan_get(t, s, cancel, &q, err);
+	if (e)
+		return e;
+	return query_info(q)->profiles ? put_found(ret, raw) : ERR_PATH_ABSENT;
+}
+
+int facts_value(struct tree *t, const struct selection *sel, struct str label, struct str typed, const struct cancel *cancel,
+                struct buf *ret, struct error *err)
+{
+	_cleanup_(selection_freep) struct selection *s = facts_for_label(sel, label);
+	if (!s)
+		return -ENOMEM;
+	struct value_search search = { label, ret, false };
+	int e = look_in_both(t, s, typed, look_value, &search, cancel, err);
+	if (e == ERR_PATH_ABSENT && search.beyond && !name_is_cut(typed))
+		e = find_rare_value(t, s, label, typed, cancel, ret, err);
+	return e;
+}
+
+/* ---- functions ---- */
+
+static int look_function(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
+                         struct error *err)
+{
+	const struct call_tree *tree;
+	int e = query_tree(q, cancel, &tree, err);
+	for (uint32_t i = 0; !e && i < tree->n_frames; i++)
+		if (typed_is(typed, tree->frames[i].name))
+			return put_found(ctx, tree->frames[i].name);
+	return e ? e : ERR_PATH_ABSENT;
+}
+
+int facts_function(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel,
+                   struct buf *ret, struct error *err)
+{
+	if (!sel->type)
+		return ERR_PATH_ABSENT;
+	_typed_ struct typed name = { 0 };
+	int e = typed_init(&name, typed);
+	return e ? e : look_in(t, sel, &name, look_function, ret, cancel, err);
+}
