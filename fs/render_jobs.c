@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#include "render_jobs.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "ops.h"
+#include "writer.h"
+
+#define THREADS_MIN 4
+#define THREADS_MAX 8
+#define STAT_WORK (10 * NS_PER_S)   /* that a process may begin by stats alone */
+#define CRAWLERS 64                 /* processes remembered */
+#define CRAWLER_FORGET (60 * NS_PER_S)
+
+struct render_job {
+	struct renders *rs;
+	struct inode *in;
+	struct cancel cancel;
+	/* under rs->lock */
+	struct call *first;  /* waiters */
+	pid_t crawler;       /* the process whose stat began it, as long as nobody opened */
+	int64_t linger_until; /* may run without waiters until then */
+	struct render_job *next;
+};
+
+/* What a process has begun by stats. */
+struct crawler {
+	pid_t process;
+	int64_t spent, seen;
+};
+
+struct renders {
+	struct fs *fs;
+	struct pool *pool;
+	pthread_mutex_t lock;
+	/* under lock */
+	struct render_job *jobs;
+	struct crawler crawlers[CRAWLERS];
+	bool stopping;
+};
+
+/* ---- crawlers, under lock ---- */
+
+static struct crawler *crawler_of(struct renders *rs, pid_t process, int64_t now)
+{
+	struct crawler *oldest = &rs->crawlers[0];
+	for (size_t i = 0; i < CRAWLERS; i++) {
+		struct crawler *c = &rs->crawlers[i];
+		if (c->process == process && now - c->seen < CRAWLER_FORGET) {
+			c->seen = now;
+			return c;
+		}
+		if (c->seen < oldest->seen)
+			oldest = c;
+	}
+	*oldest = (struct crawler){ .process = process, .seen = now };
+	return oldest;
+}
+
+/* ---- waiters, under lock ---- */
+
+static void waiter_add(struct render_job *job, struct call *c)
+{
+	call_ref(c);
+	c->job = job;
+	c->next = job->first;
+	job->first = c;
+}
+
+static bool waiter_remove(struct call *c)
+{
+	if (!c->job)
+		return false;
+	struct call **at = &c->job->first;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	c->job = NULL;
+	return true;
+}
+
+static void cancel_if_unwanted(struct render_job *job, int64_t now)
+{
+	if (job->first || now < job->linger_until || atomic_load(&job->cancel.set))
+		return;
+	atomic_store(&job->cancel.set, true);
+	fs_count(&job->rs->fs->counts.renders_cancelled);
+}
+
+void render_leave(struct call *c)
+{
+	struct renders *rs = c->fs->renders;
+	pthread_mutex_lock(&rs->lock);
+	struct render_job *job = c->job;
+	bool waited = waiter_remove(c);
+	if (waited)
+		cancel_if_unwanted(job, clock_monotonic());
+	pthread_mutex_unlock(&rs->lock);
+	if (waited)
+		call_unref(c);
+}
+
+/* ---- running ---- */
+
+static struct render_job **job_link(struct renders *rs, const struct inode *in)
+{
+	struct render_job **at = &rs->jobs;
+	while (*at && (*at)->in != in)
+		at = &(*at)->next;
+	return at;
+}
+
+static void job_run(void *arg);
+
+/*
+ * Takes the job out of the table; its waiters are the caller's. false where some came after the job was cancelled: then it runs
+ * once more.
+ */
+static bool job_end(struct render_job *job, int e, int64_t took, struct call **ret_waiters)
+{
+	struct renders *rs = job->rs;
+	pthread_mutex_lock(&rs->lock);
+	bool again = job->first && e == ERR_CANCELLED && !rs->stopping;
+	if (again) {
+		atomic_store(&job->cancel.set, false);
+	} else {
+		*job_link(rs, job->in) = job->next;
+		for (struct call *c = job->first; c; c = c->next)
+			c->job = NULL;
+		*ret_waiters = job->first;
+		if (job->crawler)
+			crawler_of(rs, job->crawler, clock_monotonic())->spent += took;
+	}
+	pthread_mutex_unlock(&rs->lock);
+	return !again;
+}
+
+static void job_answer(struct call *waiters, const struct rendered *result)
+{
+	for (struct call *c = waiters, *next; c; c = next) {
+		next = c->next;
+		c->ready(c, result);
+		call_unref(c);
+	}
+}
+
+static void job_free(struct render_job *job)
+{
+	inode_put(job->rs->fs->inodes, job->in);
+	free(job);
+}
+
+/* What everybody may know from now on; before anybody is answered. */
+static void job_publish(struct render_job *job, struct node *node, const struct rendered *result, struct error *err)
+{
+	struct fs *fs = job->rs->fs;
+	fs_count(&fs->counts.renders);
+	if (!result->e)
+		fs_push_size(fs, job->in, result->content);
+	else if (result->e != ERR_CANCELLED && result->e != ERR_STALE)
+		fs_complain(fs, node, NULL, 0, result->e, error_text(err, result->e));
+}
+
+static void job_run(void *arg)
+{
+	struct render_job *job = arg;
+	struct fs *fs = job->rs->fs;
+	int64_t begin = clock_monotonic();
+	struct node *node = inode_node(fs->inodes, job->in);
+	struct rendered result = { 0 };
+	struct error err = { 0 };
+	result.e = cancel_check(&job->cancel);
+	if (!result.e)
+		result.e = tree_render(fs->tree, node, &job->cancel, &result.content, &err);
+	int64_t took = clock_monotonic() - begin;
+	struct call *waiters = NULL;
+	if (result.e != ERR_CANCELLED)
+		job_publish(job, node, &result, &err);
+	bool ended = job_end(job, result.e, took, &waiters);
+	if (!ended && pool_submit(job->rs->pool, job_run, job))
+		ended = job_end(job, -ENOMEM, took, &waiters);
+	if (ended) {
+		job_answer(waiters, &result);
+		job_free(job);
+	}
+	if (result.content)
+		content_unref(result.content);
+	node_unref(node);
+}
+
+/* ---- joining ---- */
+
+/* The file's job, begun where there is none; under lock. */
+static struct render_job *job_of(struct renders *rs, struct inode *in, pid_t crawler, bool *ret_new)
+{
+	struct render_job *job = *job_link(rs, in);
+	*ret_new = !job;
+	if (job || rs->stopping)
+		return job;
+	job = calloc(1, sizeof *job);
+	if (!job)
+		return NULL;
+	*job = (struct render_job){ .rs = rs, .in = inode_ref(rs->fs->inodes, in), .crawler = crawler, .next = rs->jobs };
+	rs->jobs = job;
+	return job;
+}
+
+/* The new job goes to the pool, outside the lock. */
+static void job_start(struct render_job *job)
+{
+	if (!pool_submit(job->rs->pool, job_run, job))
+		return;
+	struct call *waiters = NULL;
+	job_end(job, -ENOMEM, 0, &waiters);
+	job_answer(waiters, &(struct rendered){ .e = -ENOMEM });
+	job_free(job);
+}
+
+/* What follows the lock: a new job starts, and a call that was answered meanwhile does not wait. */
+static void join(struct render_job *job, bool begun, struct call *c)
+{
+	if (job && begun)
+		job_start(job);
+	if (call_answered(c))
+		render_leave(c);
+}
+
+int render_wait_open(struct renders *rs, struct inode *in, struct call *c,
+                     void (*ready)(struct call *c, const struct rendered *result))
+{
+	bool begun = false;
+	c->ready = ready;
+	pthread_mutex_lock(&rs->lock);
+	struct render_job *job = job_of(rs, in, 0, &begun);
+	if (job) {
+		waiter_add(job, c);
+		if (job->crawler)
+			crawler_of(rs, job->crawler, clock_monotonic())->spent = 0;
+		job->crawler = 0;
+		job->linger_until = 0;
+	}
+	pthread_mutex_unlock(&rs->lock);
+	join(job, begun, c);
+	return job ? 0 : atomic_load(&rs->fs->stopping) ? ERR_SHUTDOWN : -ENOMEM;
+}
+
+int render_wait_stat(struct renders *rs, struct inode *in, struct call *c, pid_t thread,
+                     void (*ready)(struct call *c, const struct rendered *result))
+{
+	bool begun = false;
+	int64_t now = clock_monotonic();
+	pid_t process = writer_process(thread);
+	c->ready = ready;
+	pthread_mutex_lock(&rs->lock);
+	struct crawler *crawler = crawler_of(rs, process, now);
+	struct render_job *job = *job_link(rs, in);
+	bool enough = !job && crawler->spent >= STAT_WORK;
+	if (!enough) {
+		job = job_of(rs, in, process, &begun);
+		if (job)
+			waiter_add(job, c);
+		if (job && begun)
+			job->linger_until = now + STAT_WORK - crawler->spent;
+	}
+	pthread_mutex_unlock(&rs->lock);
+	join(job, begun, c);
+	return job ? 0 : -EAGAIN;
+}
+
+void render_opened(struct renders *rs, pid_t thread)
+{
+	bool any = false;
+	pthread_mutex_lock(&rs->lock);
+	for (size_t i = 0; i < CRAWLERS; i++)
+		any |= rs->crawlers[i].spent > 0;
+	pthread_mutex_unlock(&rs->lock);
+	if (!any)
+		return;
+	pid_t process = writer_process(thread);
+	pthread_mutex_lock(&rs->lock);
+	crawler_of(rs, process, clock_monotonic())->spent = 0;
+	pthread_mutex_unlock(&rs->lock);
+}
+
+/* ---- all of them ---- */
+
+int renders_new(struct fs *fs, struct renders **ret)
+{
+	struct renders *rs = calloc(1, sizeof *rs);
+	if (!rs)
+		return -ENOMEM;
+	rs->fs = fs;
+	unsigned cpus = (unsigned)get_nprocs();
+	int e = pool_new(MIN(MAX(cpus, THREADS_MIN), THREADS_MAX), &rs->pool);
+	if (e) {
+		free(rs);
+		return e;
+	}
+	pthread_mutex_init(&rs->lock, NULL);
+	*ret = rs;
+	return 0;
+}
+
+void renders_tick(struct renders *rs, int64_t now)
+{
+	pthread_mutex_lock(&rs->lock);
+	for (struct render_job *job = rs->jobs; job; job = job->next)
+		cancel_if_unwanted(job, now);
+	pthread_mutex_unlock(&rs->lock);
+}
+
+void renders_stop(struct renders *rs)
+{
+	pthread_mutex_lock(&rs->lock);
+	rs->stopping = true;
+	for (struct render_job *job = rs->jobs; job; job = job->next)
+		atomic_store(&job->cancel.set, true);
+	pthread_mutex_unlock(&rs->lock);
+}
+
+void renders_free(struct renders *rs)
+{
+	if (!rs)
+		return;
+	pool_free(rs->pool);
+	assert(!rs->jobs);
+	pthread_mutex_destroy(&rs->lock);
+	free(rs);
+}
+
+size_t renders_running(struct renders *rs)
+{
+	size_t n = 0;
+	pthread_mutex_lock(&rs->lock);
+	for (struct render_job *job = rs->jobs; job; job = job->next)
+		n++;
+	pthread_mutex_unlock(&rs->lock);
+	return n;
+}

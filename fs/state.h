@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What one mount consists of. Only fs/ includes this and the headers beside it. */
+
+#include <fuse_lowlevel.h>
+
+#include "../core/base/pool.h"
+#include "../core/paths/paths.h"
+#include "fs.h"
+
+struct calls;
+struct inodes;
+struct renders;
+struct uploads;
+
+/* Counters for /.profilefs/status. */
+struct fs_counts {
+	atomic_uint_fast64_t lookups, timeouts, interrupts, renders, renders_cancelled, files_written, files_refused;
+};
+
+struct fs {
+	const struct mount_options *opts;
+	const struct log *log;
+	struct db *db;
+	struct tree *tree;
+	struct fuse_session *se;
+	struct calls *calls;
+	struct inodes *inodes;
+	struct renders *renders;
+	struct uploads *uploads;
+	struct pool *names;  /* lookups, link targets and listings: may wait for the store */
+	struct pool *writes; /* what close() and fsync() wait for */
+	atomic_bool stopping; /* new work is refused */
+	uid_t uid;
+	gid_t gid;
+	struct fs_counts counts;
+};
+
+extern const struct fuse_lowlevel_ops fs_ops;
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline void fs_count(atomic_uint_fast64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What /proc tells about the process behind a request. The kernel names a thread; its process decides. Where it cannot be seen
+ * (another pid namespace, already gone), the answers are 0 and false.
+ */
+
+#include <sys/types.h>
+
+#include "../core/base/err.h"
+
+/* The process of a thread. */
+pid_t writer_process(pid_t thread);
+
+/* Whether a signal is ending it: a close() that comes from its death, not from its program. */
+bool writer_was_killed(pid_t thread);
