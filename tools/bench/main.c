@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <string.h>
+
+#include "bench.h"
+
+void complain(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fputs("bench: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "gen"))
+		return bench_gen(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return bench_run(argc - 1, argv + 1);
+	complain("usage: bench gen [options] DIR | bench run [options] DIR");
+	return 2;
+}

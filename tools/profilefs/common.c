@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common.h"
+
+void complain(const char *what, const char *fmt, ...)
+{
+	char why[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	fflush(stdout);
+	fprintf(stderr, "profilefs: %s: %s\n", what, why);
+}
+
+/* What the user can do about an error, as the end of a sentence; "" where the error says it all. */
+static const char *advice(int code)
+{
+	switch (code) {
+	case ERR_NEWER:
+		return "; install that version or a later one";
+	case ERR_CORRUPT_CHECKSUM:
+	case ERR_CORRUPT_LAYOUT:
+	case ERR_CORRUPT_MISSING:
+		return "; `profilefs check` names what is damaged";
+	case ERR_STORE_ACCESS:
+		return "; check permissions or credentials";
+	case ERR_STORE_TIMEOUT:
+		return "; check that the store is reachable and try again";
+	default:
+		return "";
+	}
+}
+
+int fail(const char *what, int code, const struct error *err)
+{
+	complain(what, "%s%s", error_text(err, code), advice(code));
+	return EXIT_FAILED;
+}
+
+int wrong_usage(const struct command *self, const char *fmt, ...)
+{
+	char why[512];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	complain(self->name, "%s; usage: profilefs %s %s", why, self->name, self->synopsis);
+	return EXIT_USAGE;
+}
+
+static int print_help(const struct command *self)
+{
+	printf("usage: profilefs %s %s\n\n%s.\n\n%s"
+	       "      --tenant NAME    whose profiles (default: default)\n"
+	       "  -h, --help           this text\n",
+	       self->name, self->synopsis, self->summary, self->help);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+}
+
+int common_option(const struct command *self, struct common *c, int opt, char **argv)
+{
+	switch (opt) {
+	case OPT_TENANT:
+		c->tenant = optarg;
+		return *optarg ? -1 : wrong_usage(self, "the tenant's name is empty");
+	case 'h':
+		return print_help(self);
+	case ':':
+		return wrong_usage(self, "%s needs a value", argv[optind - 1]);
+	default:
+		if (optopt && optopt < OPT_TENANT)
+			return wrong_usage(self, "-%c is no option", optopt);
+		return wrong_usage(self, "%s is no option, or one without a value", argv[optind - 1]);
+	}
+}
+
+static bool is_secret_name(const char *s, size_t n)
+{
+	static const char *const words[] = {
+		"secret", "password", "passwd", "token", "access_key", "accesskey", "credential",
+	};
+	for (size_t w = 0; w < ARRAY_SIZE(words); w++) {
+		size_t len = strlen(words[w]);
+		for (size_t i = 0; i + len <= n; i++)
+			if (!strncasecmp(s + i, words[w], len))
+				return true;
+	}
+	return false;
+}
+
+bool options_have_secret(const char *options)
+{
+	for (const char *p = options; *p; p += strcspn(p, "?&,")) {
+		p += strspn(p, "?&,");
+		size_t n = strcspn(p, "=?&,");
+		if (p[n] == '=' && is_secret_name(p, n))
+			return true;
+	}
+	return false;
+}
+
+/* scheme://USER:SECRET@host, or a query parameter. */
+static bool store_has_secret(const char *word)
+{
+	const char *rest = strstr(word, "://");
+	if (!rest || !strncmp(word, "file:", 5))
+		return false;
+	rest += 3;
+	const char *query = strchr(rest, '?'), *at = memchr(rest, '@', strcspn(rest, "/?"));
+	return (query && options_have_secret(query)) || (at && memchr(rest, ':', (size_t)(at - rest)));
+}
+
+int store_operand(const struct command *self, struct common *c, int argc, char **argv)
+{
+	if (optind >= argc)
+		return wrong_usage(self, "STORE is missing");
+	c->store = argv[optind++];
+	if (!*c->store)
+		return wrong_usage(self, "STORE is empty");
+	if (store_has_secret(c->store)) {
+		complain(self->name, "a secret is not taken on the command line, where others can read it");
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static void stderr_sink(void *ctx, enum log_level level, const char *line)
+{
+	fprintf(stderr, "profilefs: %s\n", line);
+}
+
+const struct log stderr_log = { .sink = stderr_sink, .level = LOG_LEVEL_WARNING };
+
+int session_open(struct session *s, const struct common *c, enum session_mode mode)
+{
+	struct error err = { 0 };
+	struct store_options so = { .read_only = mode == SESSION_READ, .create = mode == SESSION_CREATE };
+	struct db_options dbo = { .tenant = c->tenant, .log = &stderr_log };
+
+	*s = (struct session){ 0 };
+	int e = store_open(c->store, &so, &s->store, &err);
+	if (!e)
+		e = db_open(s->store, &dbo, &s->db, &err);
+	return e ? fail(c->store, e, &err) : 0;
+}
+
+int session_tree(struct session *s, const struct common *c)
+{
+	struct error err = { 0 };
+	struct tree_options opts = { .read_only = true };
+	int e = tree_new(s->db, &opts, &s->tree, &err);
+	return e ? fail(c->store, e, &err) : 0;
+}
+
+void session_done(struct session *s)
+{
+	tree_freep(&s->tree);
+	db_closep(&s->db);
+	store_freep(&s->store);
+	*s = (struct session){ 0 };
+}
+
+int put_out(const void *data, size_t n)
+{
+	for (const char *p = data; n;) {
+		ssize_t done = write(STDOUT_FILENO, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0 && errno == EPIPE) {
+			signal(SIGPIPE, SIG_DFL);
+			raise(SIGPIPE);
+		}
+		if (done < 0)
+			return fail("standard output", -errno, NULL);
+		p += done;
+		n -= (size_t)done;
+	}
+	return EXIT_DONE;
+}
+
+int put_buf(const struct buf *b)
+{
+	if (buf_err(b))
+		return fail("standard output", buf_err(b), NULL);
+	return put_out(b->data, b->len);
+}
+
+const char *bytes_format(uint64_t n, char ret[24])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+	double v = (double)n;
+	size_t u = 0;
+	for (; v >= 999.95 && u + 1 < ARRAY_SIZE(units); u++)
+		v /= 1000;
+	snprintf(ret, 24, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+	return ret;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the commands share: messages, exit codes, common options, opening a store. Only the tools print. */
+
+#include <getopt.h>
+
+#include "../../core/paths/paths.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct command {
+	const char *name;
+	const char *synopsis; /* what follows "profilefs NAME" */
+	const char *summary;  /* one line of `profilefs help` */
+	const char *help;     /* the options, one a line; ends in a newline */
+	int (*run)(const struct command *self, int argc, char **argv);
+};
+
+extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat;
+
+/* "profilefs: WHAT: WHY" on stderr. */
+void complain(const char *what, const char *fmt, ...) _printf_(2, 3);
+/* The same with an error's sentence and what to do about it. Returns EXIT_FAILED. */
+int fail(const char *what, int code, const struct error *err);
+/* "profilefs: NAME: WHY" and where the usage is told. Returns EXIT_USAGE. */
+int wrong_usage(const struct command *self, const char *fmt, ...) _printf_(2, 3);
+
+/* ---- options ---- */
+
+enum { OPT_TENANT = 256, OPT_OF_COMMAND };
+
+#define COMMON_LONG_OPTIONS \
+	{ "tenant", required_argument, NULL, OPT_TENANT }, \
+	{ "help", no_argument, NULL, 'h' }
+
+struct common {
+	const char *tenant; /* NULL: the default */
+	const char *store;  /* as the user wrote it */
+};
+
+/*
+ * Takes what getopt_long() (with short options that begin with ':') returned and the command does not know itself: -1
+ * to go on, else the exit code.
+ */
+int common_option(const struct command *self, struct common *c, int opt, char **argv);
+/* Takes STORE from the operands: -1 to go on, else the exit code. */
+int store_operand(const struct command *self, struct common *c, int argc, char **argv);
+/* Whether -o options carry a secret: it would show in ps and in the shell's history. */
+bool options_have_secret(const char *options);
+
+/* ---- a store, open ---- */
+
+enum session_mode {
+	SESSION_READ,
+	SESSION_WRITE,  /* the store must be there */
+	SESSION_CREATE, /* makes a directory store that is missing */
+};
+
+struct session {
+	struct store *store;
+	struct db *db;
+	struct tree *tree; /* NULL until session_tree() */
+};
+
+/* Complains and returns EXIT_FAILED, or 0. session_done() may follow in either case. */
+int session_open(struct session *s, const struct common *c, enum session_mode mode);
+int session_tree(struct session *s, const struct common *c);
+void session_done(struct session *s);
+
+/* Warnings of background work, on stderr. */
+extern const struct log stderr_log;
+
+/* ---- output ---- */
+
+/*
+ * Writes all of it to stdout; complains and returns EXIT_FAILED where that fails. A reader that has gone ends the
+ * process by SIGPIPE, as for any filter.
+ */
+int put_out(const void *data, size_t n);
+int put_buf(const struct buf *b);
+
+/* "437.1 MB": powers of 1000, as disks and transfers are counted. */
+const char *bytes_format(uint64_t n, char ret[24]);
