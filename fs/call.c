@@ -174,12 +174,23 @@ void *call_new(struct fs *fs, fuse_req_t req, size_t size, unsigned flags, int64
 static void call_run(void *arg)
 {
 	struct call *c = arg;
+	struct fs *fs = c->fs;
 	c->run(c);
+	fs_worked(fs);
+}
+
+int fs_work(struct fs *fs, struct pool *pool, void (*fn)(void *arg), void *arg)
+{
+	atomic_fetch_add(&fs->working, 1);
+	int e = pool_submit(pool, fn, arg);
+	if (e)
+		fs_worked(fs);
+	return e;
 }
 
 void call_submit(struct call *c, struct pool *pool)
 {
-	int e = pool_submit(pool, call_run, c);
+	int e = fs_work(c->fs, pool, call_run, c);
 	if (e) {
 		call_reply(c, e);
 		call_unref(c);

@@ -63,7 +63,8 @@ int fs_parse_options(struct mount_options *opts, const char *o, struct error *er
 
 /*
  * Whether opts->dir can be mounted on: an existing, empty directory (or nonempty) that is no mount of profilefs. A dead mount of
- * profilefs there is unmounted with a warning to log. The error's sentence says what to do. Also hints (to the log) when
+ * profilefs there is unmounted with a warning to log. The error's sentence says what to do, without the
+ * directory's name. Also hints (to the log) when
  * root mounts without allow_other.
  */
 int fs_check_dir(const struct mount_options *opts, const struct log *log, struct error *err);
@@ -77,7 +78,8 @@ void fs_log_close(struct log *log);
 
 /*
  * Mounts db on opts->dir and serves until it is unmounted or a signal comes; then refuses new work, finishes what was
- * written, unmounts and returns 0. A second signal stops at once: it unmounts and ends the process with status 1.
+ * written, unmounts and returns 0. A second signal stops at once: it unmounts and ends the process with status 1. Where the store
+ * does not answer after all that, the process ends here with status 0: nothing acknowledged depends on the rest.
  * Writes "ok\n" to ready_fd (where >= 0) once the mount answers, and closes it then. Fails before that with a sentence
  * in err, nothing mounted, and ready_fd still open.
  */

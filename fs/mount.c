@@ -26,6 +26,7 @@
 #define WRITE_THREADS 16
 #define WORKERS 8
 #define DRAIN_TIME (4 * NS_PER_S) /* for what was written, at a stop */
+#define STUCK_TIME NS_PER_S       /* for what was cancelled to notice */
 #define OPEN_FILES ((rlim_t)65536)
 #define WAKE_SIGNAL SIGUSR1       /* lets libfuse's main loop look at its exit flag */
 
@@ -120,7 +121,7 @@ static void tell_ready(struct mount *m)
 {
 	struct stat st;
 	if (stat(m->fs.opts->dir, &st)) {
-		m->failed = error_set(m->err, -errno, "%s: the mount does not answer: %s", m->fs.opts->dir, strerror(errno));
+		m->failed = error_set(m->err, -errno, "the mount does not answer: %s", strerror(errno));
 		end_loop(m);
 	} else if (m->ready_fd >= 0) {
 		(void)!write(m->ready_fd, "ok\n", 3);
@@ -222,6 +223,19 @@ static int build(struct mount *m, struct error *err)
 	return e;
 }
 
+/* A pool's threads cannot be left behind: where they are stuck in the store, the process ends. */
+static void wait_for_work(struct fs *fs)
+{
+	int64_t end = clock_monotonic() + STUCK_TIME;
+	while (atomic_load(&fs->working)) {
+		if (clock_monotonic() > end) {
+			log_msg(fs->log, LOG_LEVEL_WARNING, "the store does not answer: ending without it");
+			_exit(0);
+		}
+		usleep(2000);
+	}
+}
+
 /* The workers are gone; what still runs answers into the void. */
 static void take_down(struct mount *m)
 {
@@ -231,6 +245,7 @@ static void take_down(struct mount *m)
 		renders_stop(fs->renders);
 	if (fs->calls)
 		calls_refuse(fs->calls);
+	wait_for_work(fs);
 	pool_free(fs->names);
 	renders_free(fs->renders);
 	pool_free(fs->writes);
@@ -279,7 +294,7 @@ static int session_fail(struct mount *m, const char *what)
 	const char *why = fuse_last_message;
 	if (!strncmp(why, "fuse: ", 6))
 		why += 6;
-	return error_set(m->err, -EIO, "%s: %s%s%s", m->fs.opts->dir, what, *why ? ": " : "", why);
+	return error_set(m->err, -EIO, "%s%s%s", what, *why ? ": " : "", why);
 }
 
 static int session_open(struct mount *m)
@@ -348,7 +363,7 @@ static int serve(struct mount *m)
 	if (!e)
 		e = session_loop(m);
 	if (e)
-		error_set(m->err, e, "%s: the mount failed: %s", m->fs.opts->dir, strerror(-e));
+		error_set(m->err, e, "the mount failed: %s", strerror(-e));
 	control_end(m);
 	e = e ? e : m->failed;
 	fuse_session_unmount(m->fs.se);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "fs.h"
@@ -93,13 +94,20 @@ static bool detach(const char *path)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+/* A request that no cache answers. */
+static bool is_dead(const char *dir)
+{
+	struct statvfs st;
+	return statvfs(dir, &st) && errno == ENOTCONN;
+}
+
 static int heal(const char *dir, const char *path, const struct log *log, struct error *err)
 {
 	if (!is_our_mount(path))
-		return error_set(err, -ENOTCONN, "%s: a filesystem that died is mounted there: unmount it first", dir);
+		return error_set(err, -ENOTCONN, "a filesystem that died is mounted there: unmount it first");
 	if (!detach(path))
-		return error_set(err, -ENOTCONN, "%s: a profilefs that died is mounted there, and it cannot be unmounted: "
-		                                 "fusermount3 -u %s", dir, dir);
+		return error_set(err, -ENOTCONN, "a profilefs that died is mounted there, and it cannot be unmounted: "
+		                                 "fusermount3 -u %s", dir);
 	log_msg(log, LOG_LEVEL_WARNING, "%s: unmounted a profilefs that had died there", dir);
 	return 0;
 }
@@ -108,14 +116,14 @@ static int check_empty(const struct mount_options *opts, struct error *err)
 {
 	DIR *d = opendir(opts->dir);
 	if (!d)
-		return error_set(err, -errno, "%s: cannot be read: %s", opts->dir, strerror(errno));
+		return error_set(err, -errno, "the directory cannot be read: %s", strerror(errno));
 	size_t n = 0;
 	while (n < 3 && readdir(d))
 		n++;
 	closedir(d);
 	if (n > 2 && !opts->nonempty)
-		return error_set(err, -ENOTEMPTY, "%s: the directory is not empty: mount on an empty one, "
-		                                  "or hide what is there with -o nonempty", opts->dir);
+		return error_set(err, -ENOTEMPTY, "the directory is not empty: mount on an empty one, or hide "
+		                                  "what is there with -o nonempty");
 	return 0;
 }
 
@@ -124,19 +132,17 @@ static int check_kind(const struct mount_options *opts, struct error *err)
 	struct stat st;
 	if (stat(opts->dir, &st)) {
 		int e = -errno;
-		return error_set(err, e, e == -ENOENT ? "%s: no such directory: make it with mkdir" : "%s: %s", opts->dir,
-		                 strerror(-e));
+		return error_set(err, e, "%s%s", strerror(-e), e == -ENOENT ? ": make it with mkdir" : "");
 	}
 	if (!S_ISDIR(st.st_mode))
-		return error_set(err, -ENOTDIR, "%s: not a directory", opts->dir);
+		return error_set(err, -ENOTDIR, "not a directory");
 	return 0;
 }
 
 int fs_check_dir(const struct mount_options *opts, const struct log *log, struct error *err)
 {
 	_free_ char *path = absolute(opts->dir);
-	struct stat st;
-	if (stat(opts->dir, &st) && errno == ENOTCONN && path) {
+	if (path && is_dead(opts->dir)) {
 		int e = heal(opts->dir, path, log, err);
 		if (e)
 			return e;
@@ -145,8 +151,7 @@ int fs_check_dir(const struct mount_options *opts, const struct log *log, struct
 	if (e)
 		return e;
 	if (path && is_our_mount(path))
-		return error_set(err, -EBUSY, "%s: profilefs is mounted there already: fusermount3 -u %s unmounts it", opts->dir,
-		                 opts->dir);
+		return error_set(err, -EBUSY, "profilefs is mounted there already: fusermount3 -u %s unmounts it", opts->dir);
 	e = check_empty(opts, err);
 	if (!e && !geteuid() && !opts->allow_other)
 		log_msg(log, LOG_LEVEL_INFO, "%s: only root will see what is mounted; others with -o allow_other", opts->dir);

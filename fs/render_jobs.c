@@ -167,7 +167,8 @@ static void job_publish(struct render_job *job, struct node *node, const struct 
 static void job_run(void *arg)
 {
 	struct render_job *job = arg;
-	struct fs *fs = job->rs->fs;
+	struct renders *rs = job->rs;
+	struct fs *fs = rs->fs;
 	int64_t begin = clock_monotonic();
 	struct node *node = inode_node(fs->inodes, job->in);
 	struct rendered result = { 0 };
@@ -180,7 +181,7 @@ static void job_run(void *arg)
 	if (result.e != ERR_CANCELLED)
 		job_publish(job, node, &result, &err);
 	bool ended = job_end(job, result.e, took, &waiters);
-	if (!ended && pool_submit(job->rs->pool, job_run, job))
+	if (!ended && fs_work(fs, rs->pool, job_run, job))
 		ended = job_end(job, -ENOMEM, took, &waiters);
 	if (ended) {
 		job_answer(waiters, &result);
@@ -189,6 +190,7 @@ static void job_run(void *arg)
 	if (result.content)
 		content_unref(result.content);
 	node_unref(node);
+	fs_worked(fs);
 }
 
 /* ---- joining ---- */
@@ -211,7 +213,7 @@ static struct render_job *job_of(struct renders *rs, struct inode *in, pid_t cra
 /* The new job goes to the pool, outside the lock. */
 static void job_start(struct render_job *job)
 {
-	if (!pool_submit(job->rs->pool, job_run, job))
+	if (!fs_work(job->rs->fs, job->rs->pool, job_run, job))
 		return;
 	struct call *waiters = NULL;
 	job_end(job, -ENOMEM, 0, &waiters);

@@ -32,6 +32,7 @@ struct fs {
 	struct pool *names;  /* lookups, link targets and listings: may wait for the store */
 	struct pool *writes; /* what close() and fsync() wait for */
 	atomic_bool stopping; /* new work is refused */
+	atomic_uint working;  /* tasks queued or running in any pool */
 	uid_t uid;
 	gid_t gid;
 	struct fs_counts counts;
@@ -42,6 +43,14 @@ extern const struct fuse_lowlevel_ops fs_ops;
 static inline struct fs *fs_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+/* Queues fn(arg), which ends with fs_worked(). */
+int fs_work(struct fs *fs, struct pool *pool, void (*fn)(void *arg), void *arg);
+
+static inline void fs_worked(struct fs *fs)
+{
+	atomic_fetch_sub(&fs->working, 1);
 }
 
 static inline void fs_count(atomic_uint_fast64_t *counter)

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""Many profiles at a time: merges, values over time, selections by label and hour, series."""
+import collections
+import csv
+import glob
+import io
+import json
+import os
+import subprocess
+
+import pprofpb
+import singles
+from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof_command, type_class
+
+BASE = os.path.join(SOURCE, 'tests/data/base')
+LIVES_AT_MOST = 5 * 60 * 10**9
+
+Item = collections.namedtuple('Item', 'path profile labels')
+
+
+# ---- what a selection is worth, computed the slow way ----
+
+def series_of(items):
+    rows = collections.defaultdict(list)
+    for item in items:
+        rows[tuple(sorted(item.labels.items()))].append(item)
+    for row in rows.values():
+        row.sort(key=lambda item: item.profile.header['time_nanos'])
+    return list(rows.values())
+
+
+def type_index(profile, name):
+    return [t for t, _ in profile.types].index(name)
+
+
+def stacks_of(item, name):
+    index = type_index(item.profile, name)
+    factor = canonical_unit(item.profile.types[index][1])[1]
+    return {k: v * factor for k, v in pprofpb.by_stack(item.profile, index).items()}
+
+
+def added_up(items, name):
+    sums = collections.Counter()
+    for item in items:
+        sums.update(stacks_of(item, name))
+    return sums
+
+
+def increases(items, name):
+    """Running totals: the first of a series whole, then what grew since the one before."""
+    sums = collections.Counter()
+    for row in series_of(items):
+        before = {}
+        for item in row:
+            now = stacks_of(item, name)
+            for stack, value in now.items():
+                grown = value - before.get(stack, 0)
+                sums[stack] += grown if grown >= 0 else value
+            before = now
+    return sums
+
+
+def averaged(items, name):
+    """States: each lives until its series' next one, at most 5 minutes; the integral over the time that any lived."""
+    integral, lives = collections.Counter(), []
+    for row in series_of(items):
+        times = [item.profile.header['time_nanos'] for item in row]
+        for item, at, after in zip(row, times, times[1:] + [times[-1] + LIVES_AT_MOST]):
+            life = min(after - at, LIVES_AT_MOST)
+            lives.append((at, at + life))
+            for stack, value in stacks_of(item, name).items():
+                integral[stack] += value * life
+    covered, end = 0, 0
+    for begin, until in sorted(lives):
+        covered += max(until - max(begin, end), 0)
+        end = max(end, until)
+    return {k: v / covered for k, v in integral.items()}
+
+
+def worth(items, name):
+    of_class = type_class(name)
+    if of_class == 'instant':
+        return averaged(items, name)
+    if of_class == 'running' and not items[0].profile.header['duration_nanos']:
+        return increases(items, name)
+    return added_up(items, name)
+
+
+def assert_close(expected, got, tolerance):
+    """Averages are rounded; everything else is exact (tolerance 0)."""
+    off = {k: (expected.get(k, 0), got.get(k, 0)) for k in set(expected) | set(got)
+           if abs(expected.get(k, 0) - got.get(k, 0)) > tolerance}
+    assert not off, '%d of %d stacks differ, as %s' % (len(off), len(expected), sorted(off.items(), key=str)[:3])
+
+
+# ---- the base profiles, as a user would keep them ----
+
+def listed_name(program, service, name, items):
+    names = [e for e in program.ls('%s/all' % service) if e == name or e.endswith('.' + name)]
+    assert names, '%s/all lists no %s' % (service, name)
+    return names[0]
+
+
+def base_items(service):
+    items = []
+    for path in sorted(glob.glob(os.path.join(BASE, service + '.*.pb.gz'))):
+        number = os.path.basename(path).split('.')[2]
+        # what was profiled by "compile" is a process each; the servers ran on
+        labels = {'process': number} if service == 'compile' else {'instance': service + '-0'}
+        items.append(Item(path, pprofpb.load(path), labels))
+    return items
+
+
+def ingest_items(program, service, items):
+    for labels in sorted({tuple(sorted(i.labels.items())) for i in items}):
+        options = [o for k, v in labels for o in ('-l', '%s=%s' % (k, v))]
+        code, said = program.ingest(service, [i.path for i in items if tuple(sorted(i.labels.items())) == labels], *options)
+        assert code == 0, said[:300]
+
+
+def check_worth(program, path, items, name):
+    tolerance = 1 if type_class(name) == 'instant' else 0
+    expected = worth(items, name)
+    profile = pprofpb.Profile(program.cat(path + '/profile.pb.gz'))
+    assert_close(expected, singles.stacks_of_type(profile, name), tolerance)
+    folded = collections.Counter()
+    for stack, value in expected.items():
+        folded[singles.folded_line(stack)] += value
+    assert_close(folded, singles.parse_folded(program.cat(path + '/folded.txt')), tolerance * 4)
+
+
+def check_pprof_merge(program, path, items, name, directory):
+    """Event types: what `pprof -proto` makes of the same files."""
+    command = pprof_command()
+    if not command:
+        raise Skip('pprof is not installed')
+    merged = os.path.join(directory, 'merged.pb.gz')
+    done = subprocess.run([*command, '-symbolize=none', '-proto', '-output=' + merged, *[i.path for i in items]],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
+    expected = pprofpb.load(merged)
+    got = pprofpb.Profile(program.cat(path + '/profile.pb.gz'))
+    assert_same(singles.stacks_of_type(expected, name), singles.stacks_of_type(got, name))
+
+
+def check_info(program, path, count):
+    info = json.loads(program.cat(path + '/info.json'))
+    assert info['profiles'] == count, 'info.json says %s profiles, there are %d' % (info['profiles'], count)
+
+
+def check_base(report, program, directory):
+    services = sorted({os.path.basename(p).split('.')[0] for p in glob.glob(os.path.join(BASE, '*.pb.gz'))})
+    for service in services:
+        items = base_items(service)
+        if not report.need('merge/ingest/' + service, ingest_items, program, service, items):
+            continue
+        for name in sorted({t for i in items for t, _ in i.profile.types}):
+            of_type = [i for i in items if name in [t for t, _ in i.profile.types]]
+            at = 'merge/%s/%s' % (service, name)
+            listed = None
+            def listing():
+                nonlocal listed
+                listed = listed_name(program, service, name, of_type)
+            if not report.need(at + '/listed', listing):
+                continue
+            path = '%s/all/%s' % (service, listed)
+            report.check(at + '/worth', check_worth, program, path, of_type, name)
+            report.check(at + '/info', check_info, program, path, len(of_type))
+            if type_class(name) == 'event':
+                report.check(at + '/pprof', check_pprof_merge, program, path, of_type, name, directory)
+
+
+def check_twice(program):
+    """What was ingested before counts once, and is told to be a duplicate."""
+    before = program.cat('caddy/all/cpu/folded.txt')
+    items = base_items('caddy')
+    ingest_items(program, 'caddy', items)
+    assert program.cat('caddy/all/cpu/folded.txt') == before, 'a second ingest changed the sums'
+
+
+# ---- hundreds, made from the base ----
+
+def generate(program, directory):
+    bench = os.path.join(os.path.dirname(program.binary), 'bench')
+    if not os.access(bench, os.X_OK):
+        raise Skip('there is no bench beside the program, which generates profiles')
+    done = subprocess.run([bench, 'gen', '--base', BASE, '--preset', 'small', '--seed', '7', '--end', '2026-11-22T11:58:00Z',
+                           directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+    assert done.returncode == 0, done.stderr.decode(errors='replace')
+    with open(os.path.join(directory, 'index.jsonl')) as f:
+        return [json.loads(line) for line in f]
+
+
+class Fleet:
+    """A generated set of profiles: what index.jsonl says, and where the files are."""
+
+    def __init__(self, program, directory):
+        self.program, self.directory, self.rows = program, os.path.join(directory, 'fleet'), []
+        self.profiles = {}
+
+    def ingest(self):
+        self.rows = generate(self.program, self.directory)
+        groups = collections.defaultdict(list)
+        for row in self.rows:
+            labels = tuple(sorted((k, v) for k, v in row['labels'].items() if k != 'service_name'))
+            groups[row['service'], labels].append(os.path.join(self.directory, row['path']))
+        for (service, labels), files in groups.items():
+            code, said = self.program.ingest(service, files, *[o for k, v in labels for o in ('-l', '%s=%s' % (k, v))])
+            assert code == 0, said[:300]
+
+    def items(self, service, type_of_file, **labels):
+        out = []
+        for row in self.rows:
+            if row['service'] == service and row['type'] == type_of_file and \
+                    all(row['labels'].get(k) == v for k, v in labels.items()):
+                path = os.path.join(self.directory, row['path'])
+                if path not in self.profiles:
+                    self.profiles[path] = pprofpb.load(path)
+                own = {k: v for k, v in row['labels'].items() if k != 'service_name'}
+                out.append(Item(path, self.profiles[path], own))
+        return out
+
+    def total(self, name, **wanted):
+        return sum(r['totals'].get(name, 0) for r in self.rows
+                   if all(r['labels'].get(k, r.get(k)) == v for k, v in wanted.items()))
+
+
+def total_of(program, path):
+    return sum(singles.parse_folded(program.cat(path + '/folded.txt')).values())
+
+
+def check_totals(program, fleet, service):
+    """Every label's values come to what the generator counted."""
+    assert total_of(program, '%s/all/cpu' % service) == fleet.total('cpu', service=service)
+    for label in ('pod', 'region', 'version'):
+        for value in sorted({r['labels'][label] for r in fleet.rows if r['service'] == service}):
+            expected = fleet.total('cpu', service=service, **{label: value})
+            for path in ('%s/all/cpu/%s=%s', '%s/%s=%s/all/cpu', '%s/all/%s=%s/cpu'):
+                assert total_of(program, path % (service, label, value)) == expected, path % (service, label, value)
+
+
+def check_everything(program, fleet):
+    assert total_of(program, '@all/all/cpu') == fleet.total('cpu')
+    for service in sorted({r['service'] for r in fleet.rows}):
+        assert total_of(program, '@all/service=%s/all/cpu' % service) == fleet.total('cpu', service=service)
+
+
+def check_hours(program, fleet, service):
+    """The hours of a day come to the day; a profile belongs wholly to the hour of its start."""
+    for day in [e for e in program.ls(service) if e[:2] == '20']:
+        hours = [e for e in program.ls('%s/%s' % (service, day)) if e[0] == 'T']
+        sums = sum(total_of(program, '%s/%s/%s/cpu' % (service, day, h)) for h in hours)
+        assert sums == total_of(program, '%s/%s/cpu' % (service, day)), day
+    for row in [r for r in fleet.rows if r['service'] == service and r['type'] == 'cpu'][:3]:
+        second = row['start_ns'] // 10**9
+        minute = subprocess.run(['date', '-u', '-d', '@%d' % second, '+%Y-%m-%dT%H%M'], stdout=subprocess.PIPE).stdout.decode().strip()
+        expected = sum(r['totals']['cpu'] for r in fleet.rows if r['service'] == service and r['type'] == 'cpu' and
+                       r['start_ns'] // (60 * 10**9) == second // 60)
+        assert total_of(program, '%s/%s/cpu' % (service, minute)) == expected, minute
+
+
+def check_labels(program, fleet, service):
+    labels = json.loads(program.cat('%s/all/cpu/labels.json' % service))
+    text = json.dumps(labels)
+    for row in fleet.rows:
+        if row['service'] == service:
+            assert row['pod'] in text, 'labels.json does not know %s' % row['pod']
+
+
+def check_top(program, fleet, service, directory):
+    """top.txt of hundreds of files is what pprof prints of them."""
+    from oracle import tool
+    items = fleet.items(service, 'cpu')
+    done = tool('pprof', '-symbolize=none', '-top', '-sample_index=cpu', *[i.path for i in items])
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
+    got = program.cat('%s/all/cpu/top.txt' % service).decode('utf-8', 'surrogateescape')
+    assert_same(singles.top_rows(done.stdout.decode()), singles.top_rows(got), 'row')
+
+
+def check_csv(program, fleet, service):
+    """The sums per step of metrics.csv come to the total."""
+    rows = list(csv.DictReader(io.StringIO(program.cat('%s/all/cpu/metrics.csv' % service).decode())))
+    assert rows, 'metrics.csv has no rows'
+    column = [c for c in rows[0] if 'sum' in c or 'total' in c]
+    assert column, 'metrics.csv has no sums: %s' % list(rows[0])
+    total = sum(float(r[column[0]] or 0) for r in rows)
+    expected = fleet.total('cpu', service=service)
+    assert abs(total - expected) <= expected * 1e-6 or abs(total * 1e9 - expected) <= expected * 1e-6, \
+        'metrics.csv sums up to %s, the profiles to %s' % (total, expected)
+
+
+def check_fleet(report, program, directory):
+    fleet = Fleet(program, directory)
+    if not report.need('fleet/ingest', fleet.ingest):
+        return
+    for service in sorted({r['service'] for r in fleet.rows}):
+        at = 'fleet/%s/' % service
+        report.check(at + 'totals', check_totals, program, fleet, service)
+        report.check(at + 'hours', check_hours, program, fleet, service)
+        report.check(at + 'labels', check_labels, program, fleet, service)
+        report.check(at + 'top', check_top, program, fleet, service, directory)
+        report.check(at + 'csv', check_csv, program, fleet, service)
+        for kind, name in (('cpu', 'cpu'), ('cpu', 'samples'), ('heap', 'inuse_space'), ('heap', 'alloc_space'),
+                           ('goroutine', 'goroutine')):
+            def of_type(kind=kind, name=name):
+                items = fleet.items(service, kind)
+                if not items:
+                    raise Skip('no %s profiles' % kind)
+                check_worth(program, '%s/all/%s' % (service, name), items, name)
+            report.check(at + 'worth-' + name, of_type)
+        report.check(at + 'pprof', lambda: check_pprof_merge(
+            program, '%s/all/cpu' % service, fleet.items(service, 'cpu'), 'cpu', directory))
+    report.check('fleet/everything', check_everything, program, fleet)
+
+
+def check_all(report, program, directory):
+    check_base(report, program, directory)
+    report.check('merge/twice', check_twice, program)
+    fleet_directory = os.path.join(directory, 'second')
+    os.mkdir(fleet_directory)
+    program.store = os.path.join(fleet_directory, 'store')
+    check_fleet(report, program, fleet_directory)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""One profile at a time: what comes back of it, and what each rendering says of it."""
+import collections
+import os
+import re
+
+import pprofpb
+from oracle import Skip, assert_same, canonical_unit, pprof, tool, type_class
+
+
+class One:
+    """One file, its service in the store and what our reader says of it."""
+
+    def __init__(self, number, name, path):
+        self.service, self.name, self.path = 's%04d' % number, name, path
+        self.profile = pprofpb.load(path)
+        self.types = {}  # listed name -> (index, unit, factor)
+
+
+# ---- nothing is lost ----
+
+def normal(p):
+    """Everything a profile says, without ids and orders that mean nothing."""
+    return dict(p.header, mappings=sorted(p.mappings), main=p.mappings[:1])
+
+
+def samples_of(p):
+    """Samples as multiset: equal ones stay apart. Labels have no order."""
+    return collections.Counter((s.locations, s.values, tuple(sorted(s.labels))) for s in p.samples)
+
+
+def check_lossless(program, one):
+    files = program.ls('%s/all/profiles' % one.service)
+    assert len(files) == 1, 'profiles/ lists %s' % files
+    data = program.cat('%s/all/profiles/%s' % (one.service, files[0]))
+    back = pprofpb.Profile(data)
+    assert_same(normal(one.profile), normal(back), 'field')
+    assert_same(samples_of(one.profile), samples_of(back), 'sample')
+
+
+def raw_text(path):
+    """`pprof -raw` with locations in place of their ids, samples and mappings in an order of their own."""
+    text = pprof('-raw', path)
+    head, _, rest = text.partition('\nSamples:\n')
+    samples, _, rest = rest.partition('\nLocations\n')
+    locations, _, mappings = rest.partition('\nMappings\n')
+    where, mapping_names = {}, {}
+    for line in mappings.splitlines():
+        number, _, what = line.partition(': ')
+        mapping_names[number.strip()] = what
+    for block in re.split(r'\n(?= *\d+: 0x)', locations):
+        number, _, what = block.strip().partition(': ')
+        where[number] = re.sub(r'\bM=(\d+)', lambda m: 'M=' + mapping_names.get(m.group(1), '?'), what)
+    lines = samples.split('\n')
+    rows = []
+    for line in lines[1:]:
+        values, colon, ids = line.partition(': ')
+        if colon and re.fullmatch(r'[-\d ]+', values) and re.fullmatch(r'[\d ]*', ids):
+            rows.append([values] + [where[i] for i in ids.split()])
+        elif rows:
+            rows[-1].append(' '.join(sorted(line.split())))
+    return head, lines[0], sorted(rows), sorted(set(mapping_names.values()))
+
+
+def check_raw(program, one, directory):
+    restored = os.path.join(directory, one.service + '.pb.gz')
+    expected = raw_text(one.path)
+    files = program.ls('%s/all/profiles' % one.service)
+    with open(restored, 'wb') as f:
+        f.write(program.cat('%s/all/profiles/%s' % (one.service, files[0])))
+    got = raw_text(restored)
+    for what, e, g in zip(('header', 'types', 'samples', 'mappings'), expected, got):
+        assert e == g, '`pprof -raw` differs in its %s: %s' % (what, first_difference(e, g))
+
+
+def first_difference(expected, got):
+    if isinstance(expected, str):
+        expected, got = expected.splitlines(), got.splitlines()
+    for e, g in zip(expected, got):
+        if e != g:
+            return 'expected %.300s, got %.300s' % (e, g)
+    return '%d and %d entries' % (len(expected), len(got))
+
+
+# ---- types ----
+
+def find_types(program, one):
+    """Which listed type each of the profile's types is, by name and unit."""
+    listed = [e for e in program.ls('%s/all' % one.service)]
+    found = {}
+    for i, (name, unit) in enumerate(one.profile.types):
+        canonical, factor = canonical_unit(unit)
+        names = [e for e in listed if e in (name, '%s.%s' % (name, canonical)) or e.endswith('.' + name)]
+        assert names or not name, 'type %s/%s is not listed among %s' % (name, unit, listed)
+        for n in names:
+            if n not in found:
+                found[n] = (i, canonical, factor)
+                break
+    return found
+
+
+def is_difference(one, index):
+    """Instantaneous types with negative values are left out of every selection."""
+    return type_class(one.profile.types[index][0]) == 'instant' and any(s.values[index] < 0 for s in one.profile.samples)
+
+
+def expected_stacks(one, index, factor):
+    if is_difference(one, index):
+        return {}
+    if sum(abs(s.values[index]) for s in one.profile.samples) * factor >= 1 << 63:
+        raise Skip('its sum is beyond 64 bits')
+    return {k: v * factor for k, v in pprofpb.by_stack(one.profile, index).items()}
+
+
+# ---- renderings ----
+
+def printable(names):
+    """Code that is known by address alone is gathered by its mapping, as pprof does."""
+    out = []
+    for n in names:
+        if n.startswith('[') and '+0x' in n:
+            n = n[:n.rindex('+0x')] + ']'
+        elif re.fullmatch('0x[0-9a-f]+', n):
+            n = '<unknown>'
+        out.append(n)
+    return tuple(out)
+
+
+def field(name):
+    return re.sub('[\t\n\r]', ' ', name)
+
+
+def parse_tsv(data):
+    rows = [line.split('\t') for line in data.decode('utf-8', 'surrogateescape').rstrip('\n').split('\n')]
+    return [dict(zip(rows[0], r)) for r in rows[1:]]
+
+
+def check_top_tsv(program, one, listed):
+    index, unit, factor = one.types[listed]
+    sums = collections.Counter()
+    for names, value in expected_stacks(one, index, factor).items():
+        sums[printable(names)] += value
+    expected = collections.Counter()
+    for name, (flat, cum) in pprofpb.flat_and_cum(sums).items():
+        if flat or cum:
+            expected[field(name)] = (flat, cum)
+    rows = parse_tsv(program.cat('%s/all/%s/top.tsv' % (one.service, listed)))
+    got = {r['name']: (int(r['flat']), int(r['cum'])) for r in rows if int(r['flat']) or int(r['cum'])}
+    assert_same(dict(expected), got, 'function')
+    assert all(r['unit'] == unit for r in rows), 'units %s' % {r['unit'] for r in rows}
+
+
+def top_rows(text):
+    """{name: (flat, cum)} of `pprof -top`, as printed."""
+    rows = {}
+    for line in text.split('\n'):
+        m = re.match(r' *(\S+) +(\S+%) +(\S+%) +(\S+) +(\S+%) {2}(.*)$', line)
+        if m:
+            name = re.sub(r' \((partial-)?inline\)$', '', m.group(6))
+            rows.setdefault(name, []).append((m.group(1), m.group(4), m.group(2), m.group(5)))
+    return {k: sorted(v) for k, v in rows.items()}
+
+
+def check_top_txt(program, one, listed):
+    """The same rows as pprof prints: names, values in their units, shares."""
+    index, _, _ = one.types[listed]
+    if is_difference(one, index):
+        raise Skip('a difference of states')
+    expected = pprof('-top', '-sample_index=%d' % index, one.path)
+    got = program.cat('%s/all/%s/top.txt' % (one.service, listed)).decode('utf-8', 'surrogateescape')
+    assert_same(top_rows(expected), top_rows(got), 'row')
+    said = [re.search(r'^Showing nodes accounting for .*', t, re.M) for t in (expected, got)]
+    said = [m.group(0) if m else '' for m in said]
+    assert said[0] == said[1], 'expected "%s", got "%s"' % tuple(said)
+
+
+def folded_line(names):
+    return ';'.join(re.sub('[\n\r]', ' ', n).replace(';', ':') for n in names) or '[no stack]'
+
+
+def parse_folded(data):
+    out = collections.Counter()
+    for line in data.decode('utf-8', 'surrogateescape').splitlines():
+        stack, _, value = line.rpartition(' ')
+        out[stack] += int(value)
+    return dict(out)
+
+
+def check_folded(program, one, listed):
+    index, _, factor = one.types[listed]
+    expected = collections.Counter()
+    for names, value in expected_stacks(one, index, factor).items():
+        expected[folded_line(names)] += value
+    expected = {k: v for k, v in expected.items() if v}
+    assert_same(expected, parse_folded(program.cat('%s/all/%s/folded.txt' % (one.service, listed))))
+
+
+def stacks_of_type(profile, name):
+    """Of a merged profile, in canonical units."""
+    if not profile.samples and not profile.types:
+        return {}
+    index = [t for t, _ in profile.types].index(name)
+    factor = canonical_unit(profile.types[index][1])[1]
+    return {k: v * factor for k, v in pprofpb.by_stack(profile, index).items()}
+
+
+def check_merged(program, one, listed):
+    """profile.pb.gz of a selection of one profile: its stacks, and pprof reads it."""
+    index, _, factor = one.types[listed]
+    data = program.cat('%s/all/%s/profile.pb.gz' % (one.service, listed))
+    got = pprofpb.Profile(data)
+    assert_same(expected_stacks(one, index, factor), stacks_of_type(got, one.profile.types[index][0]))
+
+
+def check_xml(program, one, listed, rendering, directory):
+    path = os.path.join(directory, 'rendering.svg')
+    with open(path, 'wb') as f:
+        f.write(program.cat('%s/all/%s/%s' % (one.service, listed, rendering)))
+    done = tool('xmllint', '--noout', '--nonet', path)
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[:300]
+
+
+def openmetrics_parser():
+    try:
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families
+    except ImportError:
+        raise Skip('python3-prometheus-client is not installed')
+    return text_string_to_metric_families
+
+
+def check_openmetrics(program, one, listed):
+    parse = openmetrics_parser()
+    text = program.cat('%s/all/%s/metrics.prom' % (one.service, listed)).decode()
+    try:
+        list(parse(text))
+    except ValueError as e:
+        raise AssertionError('prometheus_client: %s' % str(e)[:300])
+
+
+def check_promtool(program, one, listed, directory):
+    """promtool imports it, as one would to look at history in Prometheus."""
+    path = os.path.join(directory, 'metrics.prom')
+    with open(path, 'wb') as f:
+        f.write(program.cat('%s/all/%s/metrics.prom' % (one.service, listed)))
+    done = tool('promtool', 'tsdb', 'create-blocks-from', 'openmetrics', path, os.path.join(directory, 'tsdb'))
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
+
+
+# ---- all of them ----
+
+def ingest(program, one):
+    code, said = program.ingest(one.service, [one.path], '-l', 'file=' + os.path.basename(one.path))
+    assert code == 0, said[:300]
+
+
+def list_types(program, one):
+    one.types = find_types(program, one)
+
+
+def check_renderings(report, program, one, directory):
+    for listed in one.types:
+        at = '%s/%s' % (one.name, listed)
+        report.check('top-tsv/' + at, check_top_tsv, program, one, listed)
+        report.check('top-txt/' + at, check_top_txt, program, one, listed)
+        report.check('folded/' + at, check_folded, program, one, listed)
+        report.check('merged/' + at, check_merged, program, one, listed)
+        for rendering in ('flamegraph.svg', 'heatmap.svg'):
+            report.check('xml/%s/%s' % (at, rendering), check_xml, program, one, listed, rendering, directory)
+        report.check('openmetrics/' + at, check_openmetrics, program, one, listed)
+    if one.types:
+        report.check('promtool/' + one.name, check_promtool, program, one, next(iter(one.types)), directory)
+
+
+def check_all(report, program, files, directory):
+    for number, (name, path) in enumerate(files):
+        one = One(number, name, path)
+        if not report.need('ingest/' + name, ingest, program, one):
+            continue
+        report.check('lossless/' + name, check_lossless, program, one)
+        report.check('raw/' + name, check_raw, program, one, directory)
+        if report.need('types/' + name, list_types, program, one):
+            check_renderings(report, program, one, directory)
