@@ -501,10 +501,12 @@ static int load_tables(struct dataset *d, const struct step *steps, size_t n, st
 		if (r < 0 && err && !err->text[0])
 			error_set(err, r, "%s: service %.*s: table %u: %s", d->block->name, (int)d->info.service.len,
 			          d->info.service.s, steps[i].kind, err_text(r));
-		if (r == 0 && kinds[i] == SECTION_STRINGS)
+		if (r == 0 && kinds[i] == SECTION_STRINGS) { /* stays, even if a later table fails */
 			d->kept[kinds[i]] = loaded[i];
-		else
+			d->has_strings = true;
+		} else {
 			free(loaded[i].data);
+		}
 	}
 	return r;
 }
@@ -512,9 +514,7 @@ static int load_tables(struct dataset *d, const struct step *steps, size_t n, st
 static int need_strings(struct dataset *d, struct error *err)
 {
 	static const struct step steps[] = { { SECTION_STRINGS, load_strings } };
-	int r = d->has_strings ? 0 : load_tables(d, steps, ARRAY_SIZE(steps), err);
-	d->has_strings |= r == 0;
-	return r;
+	return d->has_strings ? 0 : load_tables(d, steps, ARRAY_SIZE(steps), err);
 }
 
 static int need_symbols(struct dataset *d, struct error *err)
@@ -529,7 +529,6 @@ static int need_symbols(struct dataset *d, struct error *err)
 	size_t skip = d->has_strings ? 1 : 0;
 	int r = load_tables(d, steps + skip, ARRAY_SIZE(steps) - skip, err);
 	d->has_symbols |= r == 0;
-	d->has_strings |= r == 0;
 	return r;
 }
 
@@ -544,9 +543,36 @@ static int need_labelsets(struct dataset *d, struct error *err)
 	return r;
 }
 
+/* A group has its stacks and the values of every type of its header, each once. */
+static bool group_is_whole(const struct dataset *d, const struct group_entry *g)
+{
+	if (g->header >= d->profiles.n_headers)
+		return false;
+	uint32_t n_types = d->profiles.headers[g->header].n_types, types = 0, seen = 0;
+	uint64_t have = 0;
+	for (uint32_t i = 0; i < g->n_streams; i++) {
+		uint8_t kind = g->streams[i].kind;
+		if (kind < STREAM_VALUES) {
+			if (seen >> kind & 1)
+				return false;
+			seen |= 1u << kind;
+			continue;
+		}
+		if (kind - STREAM_VALUES >= (int)n_types || have >> (kind - STREAM_VALUES) & 1)
+			return false;
+		have |= UINT64_C(1) << (kind - STREAM_VALUES);
+		types++;
+	}
+	return seen & 1u << STREAM_STACKS && types == n_types;
+}
+
 static int load_groups(struct dataset *d, struct slice in)
 {
-	return rowgroup_index_decode(in, d->sections[SECTION_SAMPLES].stored, &d->arena, &d->groups, &d->n_groups);
+	int r = rowgroup_index_decode(in, d->sections[SECTION_SAMPLES].stored, &d->arena, &d->groups, &d->n_groups);
+	for (uint32_t i = 0; r == 0 && i < d->n_groups; i++)
+		if (!group_is_whole(d, &d->groups[i]))
+			r = ERR_CORRUPT_LAYOUT;
+	return r;
 }
 
 static int need_profiles(struct dataset *d, struct error *err)
@@ -587,6 +613,18 @@ int dataset_symbols(struct dataset *d, const struct symbols **ret, struct error 
 	if (r == 0)
 		*ret = &d->symbols;
 	return r;
+}
+
+int dataset_strings(struct dataset *d, const struct str **ret, uint32_t *ret_n, struct error *err)
+{
+	pthread_mutex_lock(&d->lock);
+	int r = need_strings(d, err);
+	pthread_mutex_unlock(&d->lock);
+	if (r < 0)
+		return r;
+	*ret = d->symbols.strings;
+	*ret_n = d->symbols.n_strings;
+	return 0;
 }
 
 int dataset_labelsets(struct dataset *d, const struct labelsets **ret, struct error *err)

@@ -50,6 +50,24 @@ int db_need_format(struct db *db, struct error *err)
 	return r;
 }
 
+static int on_any_object(void *ctx, const char *key, const struct store_stat *st)
+{
+	(void)st;
+	snprintf(ctx, KEY_MAX, "%s", key);
+	return -ENOTEMPTY;
+}
+
+/* Somebody's folder of other files is no store: nothing is put among them. */
+static int refuse_foreign(struct db *db, struct error *err)
+{
+	char key[KEY_MAX] = "";
+	int r = store_list(db->store, "", NULL, '/', on_any_object, key, err);
+	if (r != -ENOTEMPTY)
+		return r;
+	return error_set(err, r, "%s is no profilefs store: it holds %s and no FORMAT; name an empty directory",
+	                 db->store->name ? db->store->name : "this", key);
+}
+
 static void locks_init(struct db *db)
 {
 	pthread_mutex_init(&db->view_lock, NULL);
@@ -75,10 +93,10 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	struct error why = { 0 };
 	if (r == 0)
 		r = read_format(db, &why);
-	if (r == ERR_STORE_NOT_FOUND)
-		r = 0;
-	else if (r == 0)
+	if (r == 0)
 		atomic_store(&db->format_known, true);
+	else if (r == ERR_STORE_NOT_FOUND)
+		r = refuse_foreign(db, &why);
 	if (r < 0) {
 		db_close(db);
 		return error_set(err, r, "%s", error_text(&why, r));

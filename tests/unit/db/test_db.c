@@ -310,6 +310,19 @@ static void a_newer_format_is_refused_by_name(void **state)
 	store_free(mem);
 }
 
+static void a_folder_of_other_files_is_no_store(void **state)
+{
+	(void)state;
+	struct store *mem;
+	struct db *db;
+	struct error err = { 0 };
+	assert_int_equal(store_mem_new(&mem), 0);
+	assert_int_equal(store_put(mem, "letters/one.txt", (struct slice){ (const uint8_t *)"x", 1 }, NULL), 0);
+	assert_int_equal(db_open(mem, &(struct db_options){ 0 }, &db, &err), -ENOTEMPTY);
+	assert_non_null(strstr(err.text, "letters/"));
+	store_free(mem);
+}
+
 static void a_read_only_store_takes_nothing_and_is_read(void **state)
 {
 	(void)state;
@@ -479,6 +492,7 @@ int main(void)
 		cmocka_unit_test(bulk_loads_in_segments_of_days),
 		cmocka_unit_test(more_than_32_days_in_one_write_are_refused),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
+		cmocka_unit_test(a_folder_of_other_files_is_no_store),
 		cmocka_unit_test(a_read_only_store_takes_nothing_and_is_read),
 		cmocka_unit_test(tenants_do_not_see_each_other),
 		cmocka_unit_test(dropped_segments_are_not_in_a_view),
