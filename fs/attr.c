@@ -11,7 +11,7 @@
 
 /* ---- handles ---- */
 
-struct handle *handle_new(enum handle_kind kind, struct inode *in)
+struct handle *handle_new(struct fs *fs, enum handle_kind kind, struct inode *in)
 {
 	struct handle *h = calloc(1, sizeof *h);
 	if (!h)
@@ -20,6 +20,13 @@ struct handle *handle_new(enum handle_kind kind, struct inode *in)
 	h->refs = 1;
 	h->in = in;
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_mutex_lock(&fs->handles_lock);
+	h->next = fs->handles;
+	h->link = &fs->handles;
+	if (h->next)
+		h->next->link = &h->next;
+	fs->handles = h;
+	pthread_mutex_unlock(&fs->handles_lock);
 	return h;
 }
 
@@ -38,6 +45,11 @@ void handle_unref(struct fs *fs, struct handle *h)
 {
 	if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	pthread_mutex_lock(&fs->handles_lock);
+	*h->link = h->next;
+	if (h->next)
+		h->next->link = h->link;
+	pthread_mutex_unlock(&fs->handles_lock);
 	if (h->content)
 		content_unref(h->content);
 	if (h->listing)
@@ -45,6 +57,12 @@ void handle_unref(struct fs *fs, struct handle *h)
 	inode_put(fs->inodes, h->in);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
+}
+
+void handles_free(struct fs *fs)
+{
+	while (fs->handles)
+		handle_unref(fs, fs->handles);
 }
 
 /* ---- attributes ---- */

@@ -178,7 +178,8 @@ static struct inode *create(struct inodes *t, const struct inode_want *want, uin
 		free(name);
 		return NULL;
 	}
-	*in = (struct inode){ .ino = ino, .kind = want->kind, .parent = want->parent, .name = name };
+	*in = (struct inode){ .ino = ino, .kind = want->kind, .parent = want->parent, .name = name,
+		              .made_at = clock_monotonic() };
 	if (want->upload)
 		in->upload = upload_ref(want->upload);
 	link_in(t, in);
@@ -315,6 +316,19 @@ struct node *inode_node(struct inodes *t, struct inode *in)
 	struct node *node = node_ref(in->node);
 	pthread_mutex_unlock(&t->lock);
 	return node;
+}
+
+struct inode *inode_recent(struct inodes *t, uint64_t parent, const char *name, int64_t max_age)
+{
+	int64_t since = clock_monotonic() - max_age;
+	pthread_mutex_lock(&t->lock);
+	struct inode *in = find_name(t, parent, name);
+	if (in && in->made_at < since)
+		in = NULL;
+	if (in)
+		in->refs++;
+	pthread_mutex_unlock(&t->lock);
+	return in;
 }
 
 uint64_t inode_number(struct inodes *t, uint64_t parent, const char *name)

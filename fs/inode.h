@@ -39,6 +39,7 @@ struct inode {
 	uint64_t size;         /* INODE_FILE: once known */
 	bool size_known;
 	bool announced_empty;  /* the kernel was told size 0 before the size was known */
+	int64_t made_at;       /* clock_monotonic() */
 	int64_t stat_window;   /* directories: when a stat last began to wait (monotonic) */
 	struct inode *next_ino, *next_name;
 };
@@ -71,6 +72,9 @@ void inode_forget(struct inodes *t, uint64_t ino, uint64_t n);
 
 /* The node of one of the tree's kinds. New reference. */
 struct node *inode_node(struct inodes *t, struct inode *in);
+
+/* The newest of that name, where it is no older than max_age ns. New reference, or NULL. */
+struct inode *inode_recent(struct inodes *t, uint64_t parent, const char *name, int64_t max_age);
 
 /* The number that a listing shows for a name: the newest known, else the one it would get. */
 uint64_t inode_number(struct inodes *t, uint64_t parent, const char *name);

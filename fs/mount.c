@@ -250,6 +250,7 @@ static void take_down(struct mount *m)
 	renders_free(fs->renders);
 	pool_free(fs->writes);
 	calls_free(fs->calls);
+	handles_free(fs);
 	inodes_free(fs->inodes);
 	uploads_free(fs->uploads);
 	if (fs->tree)
@@ -383,7 +384,7 @@ int fs_mount_run(struct db *db, const struct mount_options *opts, int ready_fd, 
 	raise_file_limit();
 	struct mount m = { .signals = -1, .ended = -1, .ready_fd = ready_fd, .err = err };
 	m.fs = (struct fs){ .opts = opts, .log = opts->log, .db = db, .uid = opts->has_uid ? opts->uid : geteuid(),
-		            .gid = opts->has_gid ? opts->gid : getegid() };
+		            .gid = opts->has_gid ? opts->gid : getegid(), .handles_lock = PTHREAD_MUTEX_INITIALIZER };
 	atomic_store(&fuse_log_sink, opts->log);
 	fuse_set_log_func(on_fuse_log);
 	e = build(&m, err);

@@ -25,13 +25,16 @@ struct handle {
 	struct upload_open open;  /* HANDLE_UPLOAD */
 	pthread_mutex_t lock;     /* HANDLE_DIR: of listing */
 	struct listing *listing;
+	struct handle *next, **link; /* of all open ones; under fs->handles_lock */
 };
 
 /* Takes the reference to in. */
-struct handle *handle_new(enum handle_kind kind, struct inode *in);
+struct handle *handle_new(struct fs *fs, enum handle_kind kind, struct inode *in);
 struct handle *handle_of(const struct fuse_file_info *fi, enum handle_kind kind); /* NULL: not of this kind */
 void handle_ref(struct handle *h);
 void handle_unref(struct fs *fs, struct handle *h);
+/* Frees those that the kernel did not release before the mount ended. */
+void handles_free(struct fs *fs);
 
 /* ---- attributes ---- */
 

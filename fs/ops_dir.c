@@ -17,7 +17,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	struct inode *in = inode_get(fs->inodes, ino);
-	struct handle *h = in ? handle_new(HANDLE_DIR, in) : NULL;
+	struct handle *h = in ? handle_new(fs, HANDLE_DIR, in) : NULL;
 	if (!h) {
 		fuse_reply_err(req, in ? ENOMEM : ESTALE);
 		inode_put(fs->inodes, in);

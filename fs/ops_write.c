@@ -83,7 +83,7 @@ static void drop_handle(struct fs *fs, struct handle *h)
 /* Takes the reference to in. NULL, and answered, where it cannot be. */
 static struct handle *open_upload(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_new(HANDLE_UPLOAD, in);
+	struct handle *h = handle_new(fs, HANDLE_UPLOAD, in);
 	if (!h) {
 		inode_put(fs->inodes, in);
 		fuse_reply_err(req, ENOMEM);

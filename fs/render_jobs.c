@@ -199,12 +199,12 @@ static void job_run(void *arg)
 static struct render_job *job_of(struct renders *rs, struct inode *in, pid_t crawler, bool *ret_new)
 {
 	struct render_job *job = *job_link(rs, in);
-	*ret_new = !job;
 	if (job || rs->stopping)
 		return job;
 	job = calloc(1, sizeof *job);
 	if (!job)
 		return NULL;
+	*ret_new = true;
 	*job = (struct render_job){ .rs = rs, .in = inode_ref(rs->fs->inodes, in), .crawler = crawler, .next = rs->jobs };
 	rs->jobs = job;
 	return job;
@@ -219,15 +219,6 @@ static void job_start(struct render_job *job)
 	job_end(job, -ENOMEM, 0, &waiters);
 	job_answer(waiters, &(struct rendered){ .e = -ENOMEM });
 	job_free(job);
-}
-
-/* What follows the lock: a new job starts, and a call that was answered meanwhile does not wait. */
-static void join(struct render_job *job, bool begun, struct call *c)
-{
-	if (job && begun)
-		job_start(job);
-	if (call_answered(c))
-		render_leave(c);
 }
 
 int render_wait_open(struct renders *rs, struct inode *in, struct call *c,
@@ -245,31 +236,47 @@ int render_wait_open(struct renders *rs, struct inode *in, struct call *c,
 		job->linger_until = 0;
 	}
 	pthread_mutex_unlock(&rs->lock);
-	join(job, begun, c);
+	if (begun)
+		job_start(job);
+	if (call_answered(c))
+		render_leave(c);
 	return job ? 0 : atomic_load(&rs->fs->stopping) ? ERR_SHUTDOWN : -ENOMEM;
+}
+
+/* Joins a file's job for a stat, c being NULL where it does not wait. */
+static int stat_join(struct renders *rs, struct inode *in, struct call *c, pid_t thread)
+{
+	bool begun = false;
+	int64_t now = clock_monotonic();
+	pid_t process = writer_process(thread);
+	pthread_mutex_lock(&rs->lock);
+	struct crawler *crawler = crawler_of(rs, process, now);
+	struct render_job *job = *job_link(rs, in);
+	if (!job && crawler->spent < STAT_WORK)
+		job = job_of(rs, in, process, &begun);
+	if (job && c)
+		waiter_add(job, c);
+	if (begun)
+		job->linger_until = now + STAT_WORK - crawler->spent;
+	pthread_mutex_unlock(&rs->lock);
+	if (begun)
+		job_start(job);
+	return job ? 0 : -EAGAIN;
 }
 
 int render_wait_stat(struct renders *rs, struct inode *in, struct call *c, pid_t thread,
                      void (*ready)(struct call *c, const struct rendered *result))
 {
-	bool begun = false;
-	int64_t now = clock_monotonic();
-	pid_t process = writer_process(thread);
 	c->ready = ready;
-	pthread_mutex_lock(&rs->lock);
-	struct crawler *crawler = crawler_of(rs, process, now);
-	struct render_job *job = *job_link(rs, in);
-	bool enough = !job && crawler->spent >= STAT_WORK;
-	if (!enough) {
-		job = job_of(rs, in, process, &begun);
-		if (job)
-			waiter_add(job, c);
-		if (job && begun)
-			job->linger_until = now + STAT_WORK - crawler->spent;
-	}
-	pthread_mutex_unlock(&rs->lock);
-	join(job, begun, c);
-	return job ? 0 : -EAGAIN;
+	int e = stat_join(rs, in, c, thread);
+	if (call_answered(c))
+		render_leave(c);
+	return e;
+}
+
+void render_begin(struct renders *rs, struct inode *in, pid_t thread)
+{
+	stat_join(rs, in, NULL, thread);
 }
 
 void render_opened(struct renders *rs, pid_t thread)

@@ -32,6 +32,9 @@ int render_wait_open(struct renders *rs, struct inode *in, struct call *c,
 int render_wait_stat(struct renders *rs, struct inode *in, struct call *c, pid_t thread,
                      void (*ready)(struct call *c, const struct rendered *result));
 
+/* Begins a rendering for a stat that does not wait. */
+void render_begin(struct renders *rs, struct inode *in, pid_t thread);
+
 /* c waits no longer (answered otherwise). For any call. */
 void render_leave(struct call *c);
 

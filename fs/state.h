@@ -4,12 +4,14 @@
 /* What one mount consists of. Only fs/ includes this and the headers beside it. */
 
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 
 #include "../core/base/pool.h"
 #include "../core/paths/paths.h"
 #include "fs.h"
 
 struct calls;
+struct handle;
 struct inodes;
 struct renders;
 struct uploads;
@@ -35,6 +37,8 @@ struct fs {
 	atomic_uint working;  /* tasks queued or running in any pool */
 	uid_t uid;
 	gid_t gid;
+	pthread_mutex_t handles_lock;
+	struct handle *handles; /* all open ones; under handles_lock */
 	struct fs_counts counts;
 };
 

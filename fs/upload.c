@@ -5,8 +5,8 @@
  *
  *     write    spooled; what cannot become a profile is refused at once
  *     flush    of the process that opened it: everything since the last boundary is validated and taken in, durably, or
- *              the close fails with the reason. Of another process (a child of a shell's group): taken in if
- *              it is whole, else left for the opener. Of a process that a signal is ending: never taken in.
+ *              the close fails with the reason. Of another process (a child of a shell's group), while the opener has it open:
+ *              taken in if it is whole, else left for the opener. Of a process that a signal is ending: never taken in.
  *     fsync    as a flush of the opener
  *     release  the last attempt at what was left; its error reaches only the log and /.profilefs/errors
  *     rename   of a temporary name to a visible one: as a flush, before the name changes
@@ -373,6 +373,17 @@ static void set_killed(struct upload *up, bool killed)
 	pthread_mutex_unlock(&up->table->lock);
 }
 
+/* Whether this close comes from another process than opened the file, which itself goes on with it. */
+static bool is_heir(struct upload *up, const struct upload_open *open, pid_t pid)
+{
+	char path[PATH_SHOWN];
+	pid_t process = !open->process || open->process == pid ? 0 : writer_process(pid);
+	if (!process || process == open->process)
+		return false;
+	upload_path(up, path, sizeof path);
+	return writer_holds(open->process, path);
+}
+
 static int flush(struct upload *up, const struct upload_open *open, pid_t pid)
 {
 	if (!wants_in(up))
@@ -382,8 +393,7 @@ static int flush(struct upload *up, const struct upload_open *open, pid_t pid)
 		complain(up, pid, -EINTR, "its writer was killed: nothing of it was taken");
 		return 0;
 	}
-	pid_t process = open->process == pid ? pid : writer_process(pid);
-	if (open->process && process && process != open->process) {
+	if (is_heir(up, open, pid)) {
 		take_in_if_whole(up);
 		return 0;
 	}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "writer.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #define PF_SIGNALED 0x400UL /* include/linux/sched.h: killed by a signal; field 9 of /proc/PID/stat */
@@ -35,4 +37,26 @@ bool writer_was_killed(pid_t thread)
 	for (int i = 0; at && i < STAT_FLAGS; i++)
 		at = strchr(at + 1, ' ');
 	return at && strtoul(at, NULL, 10) & PF_SIGNALED;
+}
+
+static bool link_ends_with(int dir, const char *name, const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dir, name, target, sizeof target);
+	size_t len = strlen(path);
+	return n >= (ssize_t)len && !memcmp(target + n - len, path, len);
+}
+
+bool writer_holds(pid_t process, const char *path)
+{
+	char dir[48];
+	snprintf(dir, sizeof dir, "/proc/%d/fd", (int)process);
+	DIR *d = opendir(dir);
+	if (!d)
+		return errno != ENOENT;
+	bool holds = false;
+	for (struct dirent *entry; !holds && (entry = readdir(d));)
+		holds = link_ends_with(dirfd(d), entry->d_name, path);
+	closedir(d);
+	return holds;
 }

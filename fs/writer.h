@@ -15,3 +15,9 @@ pid_t writer_process(pid_t thread);
 
 /* Whether a signal is ending it: a close() that comes from its death, not from its program. */
 bool writer_was_killed(pid_t thread);
+
+/*
+ * Whether a process may still have this file open: a descriptor's name ends in `path` (mounts may differ between us), or that cannot
+ * be seen.
+ */
+bool writer_holds(pid_t process, const char *path);

@@ -35,7 +35,7 @@ void build_done(struct build *b)
 	VEC_DONE(&b->files);
 	VEC_DONE(&b->lines);
 	VEC_DONE(&b->locations);
-	VEC_DONE(&b->location_seen);
+	VEC_DONE(&b->location_uses);
 	VEC_DONE(&b->stack_parent);
 	VEC_DONE(&b->stack_location);
 	idset_done(&b->function_ids);
@@ -253,15 +253,15 @@ static uint32_t add_location(struct build *b, struct sym_location *l, const stru
 	}
 	uint32_t id = (uint32_t)b->locations.n;
 	struct sym_location *slot = VEC_GROW(&b->locations, 1);
-	uint32_t *seen = VEC_GROW(&b->location_seen, 1);
-	if (!slot || !seen || idset_add(&b->location_ids, hash, id) < 0)
+	struct location_use *use = VEC_GROW(&b->location_uses, 1);
+	if (!slot || !use || idset_add(&b->location_ids, hash, id) < 0)
 		return IDSET_NONE;
 	l->line_at = (uint32_t)b->lines.n;
 	b->lines.n += l->n_lines;
 	*slot = *l;
-	*seen = 0;
+	*use = (struct location_use){ 0 };
 	b->locations.n++;
-	b->location_seen.n++;
+	b->location_uses.n++;
 	return id;
 }
 
@@ -281,14 +281,14 @@ static uint32_t map_location(struct build *b, struct build_map *m, const struct 
 			return IDSET_NONE;
 		lines[k] = (struct sym_line){ function, line->line, line->column };
 	}
-	uint32_t id;
-	while ((id = add_location(b, &sym, lines)) != IDSET_NONE && b->location_seen.v[id] == m->number) {
-		sym.ordinal++;
-		lines = b->lines.v + b->lines.n;
+	uint32_t id = add_location(b, &sym, lines);
+	if (id != IDSET_NONE && b->location_uses.v[id].profile == m->number) {
+		sym.ordinal = ++b->location_uses.v[id].equal;
+		id = add_location(b, &sym, lines);
 	}
 	if (id == IDSET_NONE)
 		return id;
-	b->location_seen.v[id] = m->number;
+	b->location_uses.v[id] = (struct location_use){ .profile = m->number };
 	if (sym.flags & LOCATION_EXPLICIT) {
 		uint32_t *slot = VEC_PUSH(&m->explicit_locations);
 		if (!slot)

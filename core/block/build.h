@@ -13,6 +13,12 @@
 #include "block.h"
 #include "intern.h"
 
+/* What the profile at hand has of a location, so that equal ones are told apart at once. */
+struct location_use {
+	uint32_t profile; /* number of the profile that used it last */
+	uint32_t equal;   /* how many more of its locations are the same but for the ordinal */
+};
+
 struct build {
 	struct intern strings;   /* 0 is "" */
 	struct intern labelsets; /* 0 is the empty set */
@@ -24,7 +30,7 @@ struct build {
 	struct idset file_ids;
 	VEC(struct sym_line) lines;
 	VEC(struct sym_location) locations;
-	VEC(uint32_t) location_seen; /* per location: the number of the profile that used it last */
+	VEC(struct location_use) location_uses; /* per location */
 	struct idset location_ids;
 	VEC(uint32_t) stack_parent;
 	VEC(uint32_t) stack_location;
@@ -42,7 +48,7 @@ struct build_map {
 	VEC(uint32_t) first_mapping; /* per mapping: the first one of the same file */
 	VEC(uint32_t) path;          /* one stack's locations */
 	VEC(uint32_t) explicit_locations; /* of this profile: indices of p->locations */
-	uint32_t number;             /* of the profile, for location_seen */
+	uint32_t number;             /* of the profile, for location_uses */
 	struct buf scratch;
 };
 

@@ -78,8 +78,12 @@ static bool is_number(struct str s)
 		char c = s.s[i];
 		if (c >= '0' && c <= '9')
 			digit = true;
-		else if (c == '+' || c == '-' ? i && (s.s[i - 1] | 0x20) != 'e' : c != '.' && !(digit && (c | 0x20) == 'e'))
+		else if (c == '+' || c == '-') {
+			if (i && (s.s[i - 1] | 0x20) != 'e')
+				return false;
+		} else if (c != '.' && !(digit && (c | 0x20) == 'e')) {
 			return false;
+		}
 	}
 	return digit;
 }
@@ -91,7 +95,9 @@ static bool parse_whole(struct str s, int64_t *ret)
 	uint64_t v = 0, most = (uint64_t)INT64_MAX + negative;
 	for (; i < s.len; i++) {
 		unsigned digit = (unsigned char)s.s[i] - '0';
-		if (digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v) || v > most)
+		if (digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
+			return false;
+		if (v > most)
 			return false;
 	}
 	*ret = (int64_t)(negative ? -v : v);
@@ -105,7 +111,8 @@ static enum line_kind parse_count(struct str s, struct line *l)
 	if (parse_whole(s, &l->count))
 		return LINE_STACK;
 	char text[64], *end;
-	if (s.len >= sizeof text || (!memchr(s.s, '.', s.len) && !memchr(s.s, 'e', s.len) && !memchr(s.s, 'E', s.len)))
+	bool whole = !memchr(s.s, '.', s.len) && !memchr(s.s, 'e', s.len) && !memchr(s.s, 'E', s.len);
+	if (whole || s.len >= sizeof text)
 		return LINE_RANGE;
 	memcpy(text, s.s, s.len);
 	text[s.len] = '\0';
@@ -159,8 +166,9 @@ static int no_room(const struct parser *f)
 {
 	if (profile_bytes(f->p) + idset_bytes(&f->names) <= f->max_model)
 		return error_set(f->err, -ENOMEM, "no memory for the profile");
-	return error_set(f->err, ERR_FORMAT_LIMIT, "line %zu: the profile needs more than %zu MiB of memory", f->number,
-	                 f->max_model >> 20);
+	return error_set(f->err, ERR_FORMAT_LIMIT,
+	                 "line %zu: the profile needs more than %zu MiB of memory",
+	                 f->number, f->max_model >> 20);
 }
 
 static int add_string(struct parser *f, struct str s, uint32_t *ret)
@@ -257,8 +265,10 @@ static int add_comment(struct parser *f, struct str s)
 static int refuse_line(const struct parser *f, const struct line *l)
 {
 	if (l->kind == LINE_RANGE)
-		return error_set(f->err, ERR_FORMAT_MALFORMED, "line %zu: the count does not fit in 64 bits", f->number);
-	return error_set(f->err, ERR_FORMAT_MALFORMED, "line %zu has no %s (a line of folded stacks is `a;b;c 12`)",
+		return error_set(f->err, ERR_FORMAT_MALFORMED,
+		                 "line %zu: the count does not fit in 64 bits", f->number);
+	return error_set(f->err, ERR_FORMAT_MALFORMED,
+	                 "line %zu has no %s (a line of folded stacks is `a;b;c 12`)",
 	                 f->number, l->kind == LINE_NO_STACK ? "stack before its count" : "count at its end");
 }
 

@@ -69,7 +69,8 @@ static int judge_plain(struct slice head, bool whole, struct error *err)
 static int judge_gzip(struct slice head, struct error *err)
 {
 	if (head.len > 2 && head.data[2] != 8)
-		return error_set(err, ERR_FORMAT_MALFORMED, "gzip method %u, which does not exist", head.data[2]);
+		return error_set(err, ERR_FORMAT_MALFORMED,
+		                 "gzip method %u, which does not exist", head.data[2]);
 	return 0;
 }
 
@@ -155,8 +156,25 @@ static int decode_as(struct format_reader *r, const struct format *format, struc
 	r->name = format->name;
 	int e = format->decode(in, &r->opts, p, err);
 	if (e && e != -ENOMEM && e != ERR_FORMAT_LIMIT && is_otlp(in))
-		return error_set(err, ERR_FORMAT_NAMED, "OTLP profiles: not taken yet by this version; write pprof");
+		return error_set(err, ERR_FORMAT_NAMED,
+		                 "OTLP profiles: not taken yet by this version; write pprof");
 	return e;
+}
+
+/* What the input may be: the one that is certain alone, or all that are possible, in order. */
+static size_t find_candidates(struct slice in, const struct format **ret)
+{
+	size_t n = 0;
+	for (size_t i = 0; formats[i]; i++) {
+		enum format_verdict v = formats[i]->sniff(first_bytes(in), in.len <= HEAD_MAX);
+		if (v == FORMAT_YES) {
+			ret[0] = formats[i];
+			return 1;
+		}
+		if (v == FORMAT_MAYBE)
+			ret[n++] = formats[i];
+	}
+	return n;
 }
 
 static int decode_plain(struct format_reader *r, struct slice in, struct profile *p, struct error *err)
@@ -167,10 +185,15 @@ static int decode_plain(struct format_reader *r, struct slice in, struct profile
 	int e = judge_plain(in, true, err);
 	if (e)
 		return e;
-	for (size_t i = 0; formats[i]; i++)
-		if (formats[i]->sniff(first_bytes(in), in.len <= HEAD_MAX) != FORMAT_NO)
-			return decode_as(r, formats[i], in, p, err);
-	return unknown(in, true, err);
+	const struct format *candidates[ARRAY_SIZE(formats)];
+	size_t n = find_candidates(in, candidates);
+	e = n ? 0 : unknown(in, true, err);
+	for (size_t i = 0; i < n; i++) {
+		e = decode_as(r, candidates[i], in, p, err);
+		if (!e)
+			break;
+	}
+	return e;
 }
 
 static bool is_padding(struct slice s)

@@ -7,6 +7,9 @@
 
 #define NOT_YET "not taken yet by this version; "
 
+#define MOJO "an Austin MOJO file: " NOT_YET "run `mojo2austin` and write its output"
+#define GO_TRACE "a Go execution trace: run `go tool trace -pprof=sched TRACE` and write its output"
+
 struct magic {
 	const char *bytes;
 	size_t len, at;
@@ -21,11 +24,15 @@ static const struct magic magics[] = {
 	MAGIC("2ELIFREP", "perf data of the other byte order: " NOT_YET
 	                  "run `perf script | stackcollapse-perf.pl` and write its output"),
 	MAGIC("FLR\0", "a Java flight recording: " NOT_YET "convert it by async-profiler's `jfrconv -o pprof`"),
-	MAGIC("go 1.", "a Go execution trace: run `go tool trace -pprof=sched TRACE` and write its output"),
+	{ " trace\0", 7, 7, GO_TRACE }, /* "go 1.22 trace" */
+	{ " trace\0", 7, 6, GO_TRACE },
 	MAGIC("JAVA PROFILE", "a Java heap dump: it holds objects, no stacks over time"),
-	MAGIC("Nettrace", ".NET nettrace: run `dotnet-trace convert --format speedscope`"),
+	MAGIC("Nettrace\x14", ".NET nettrace: run `dotnet-trace convert --format speedscope`"),
 	MAGIC("memray\0", "a memray capture: " NOT_YET "run `memray transform` or `memray stats --json`"),
-	MAGIC("MOJ", "an Austin MOJO file: " NOT_YET "run `mojo2austin` and write its output"),
+	MAGIC("MOJ\1", MOJO),
+	MAGIC("MOJ\2", MOJO),
+	MAGIC("MOJ\3", MOJO),
+	MAGIC("MOJ\4", MOJO),
 	MAGIC("v8-version,", "a V8 log: run `node --prof-process`, or profile by --cpu-prof"),
 	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples"),
 	MAGIC("--- Execution profile ---", "async-profiler's text for people: profile with -o collapsed or -o pprof"),
@@ -36,9 +43,9 @@ static const struct magic magics[] = {
 	MAGIC("--- mutex:", "a Go profile as text: fetch it without debug=1"),
 	MAGIC("goroutine profile: total", "a Go profile as text: fetch it without debug=1"),
 	MAGIC("threadcreate profile: total", "a Go profile as text: fetch it without debug=1"),
-	MAGIC("rbspy", "an rbspy recording: run `rbspy report -f collapsed`"),
+	MAGIC("rbspy0", "an rbspy recording: run `rbspy report -f collapsed`"),
 	/* compressed and packed files */
-	MAGIC("BZh", "a bzip2 file: decompress it first"),
+	{ "1AY&SY", 6, 4, "a bzip2 file: decompress it first" },
 	MAGIC("\xfd" "7zXZ\0", "an xz file: decompress it first"),
 	MAGIC("\x04\"M\x18", "an lz4 file: decompress it first"),
 	MAGIC("x\x9c", "a zlib stream, not gzip: compress it by gzip"),

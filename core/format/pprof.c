@@ -100,8 +100,9 @@ static int malformed(const struct decoder *d, const char *what)
 
 static int wrong_wire(const struct decoder *d, const char *what, const struct pb_field *f)
 {
-	return error_set(d->err, ERR_FORMAT_MALFORMED, "%s at byte %zu: field %u has the wrong wire type %d", what, d->at,
-	                 f->number, (int)f->wire);
+	return error_set(d->err, ERR_FORMAT_MALFORMED,
+	                 "%s at byte %zu: field %u has the wrong wire type %d",
+	                 what, d->at, f->number, (int)f->wire);
 }
 
 static bool within_model(const struct decoder *d)
@@ -114,8 +115,9 @@ static int no_room(const struct decoder *d)
 {
 	if (within_model(d))
 		return error_set(d->err, -ENOMEM, "no memory for the profile");
-	return error_set(d->err, ERR_FORMAT_LIMIT, "at byte %zu: the profile needs more than %zu MiB of memory", d->at,
-	                 d->max_model >> 20);
+	return error_set(d->err, ERR_FORMAT_LIMIT,
+	                 "at byte %zu: the profile needs more than %zu MiB of memory",
+	                 d->at, d->max_model >> 20);
 }
 
 /* VEC_GROW() within the model's limit. */
@@ -266,7 +268,8 @@ static int read_mapping(struct decoder *d, struct slice in)
 	if (e)
 		return e;
 	if (!v[1])
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "the mapping at byte %zu has the reserved id 0", d->at);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "the mapping at byte %zu has the reserved id 0", d->at);
 	struct profile_mapping *m = GROW(d, &d->p->mappings, 1);
 	if (!m)
 		return no_room(d);
@@ -338,7 +341,8 @@ static int read_location(struct decoder *d, struct slice in)
 	if (c.bad)
 		return malformed(d, "the location");
 	if (!v[1])
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "the location at byte %zu has the reserved id 0", d->at);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "the location at byte %zu has the reserved id 0", d->at);
 	l->mapping = keep_id(d, v[2]);
 	l->address = v[3];
 	l->is_folded = v[5] != 0;
@@ -453,11 +457,13 @@ static int check_values(struct decoder *d, size_t n)
 	else if (n && n == d->n_values && types > n && !(types % n))
 		return run_together(d);
 	if (types && n != types)
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "sample %zu at byte %zu has %zu values for %zu sample types", i,
-		                 d->at, n, types);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "sample %zu at byte %zu has %zu values for %zu sample types",
+		                 i, d->at, n, types);
 	if (n != d->n_values || n > d->max_types)
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "sample %zu at byte %zu has %zu values, the first one %zu", i,
-		                 d->at, n, d->n_values);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "sample %zu at byte %zu has %zu values, the first one %zu",
+		                 i, d->at, n, d->n_values);
 	return 0;
 }
 
@@ -618,15 +624,18 @@ static int explain(const struct decoder *d)
 		short_number = c.bad && left < 10;
 	}
 	if (!c.bad && (wire == 3 || wire == 4))
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "a group at byte %zu, which no profile has", d->at);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "a group at byte %zu, which no profile has", d->at);
 	if (!c.bad && (wire > PB_I32 || tag > UINT32_MAX))
 		return error_set(d->err, ERR_FORMAT_MALFORMED, "no protobuf field at byte %zu", d->at);
 	if (c.bad && !short_number)
 		return error_set(d->err, ERR_FORMAT_MALFORMED, "a number of over 10 bytes at byte %zu", d->at);
 	if (len >= INT32_MAX)
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "the field at byte %zu cannot be %llu bytes long", d->at,
-		                 (unsigned long long)len);
-	return error_set(d->err, ERR_FORMAT_TRUNCATED, "the profile is cut short: the field at byte %zu is not whole", d->at);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "the field at byte %zu cannot be %llu bytes long",
+		                 d->at, (unsigned long long)len);
+	return error_set(d->err, ERR_FORMAT_TRUNCATED,
+	                 "the profile is cut short: the field at byte %zu is not whole", d->at);
 }
 
 static int read_profile(struct decoder *d)
@@ -644,8 +653,8 @@ static int read_profile(struct decoder *d)
 
 static int equal_ids(const struct decoder *d, const char *what, uint64_t id)
 {
-	return error_set(d->err, ERR_FORMAT_MALFORMED, "two %ss have the id %llu (profiles run together?)", what,
-	                 (unsigned long long)id);
+	return error_set(d->err, ERR_FORMAT_MALFORMED,
+	                 "two %ss have the id %llu (profiles run together?)", what, (unsigned long long)id);
 }
 
 static int map_direct(const struct decoder *d, struct id_map *m, const char *what, uint64_t greatest)
@@ -802,9 +811,11 @@ static int check_strings(const struct decoder *d)
 	if (d->failed)
 		return d->failed;
 	if (!n)
-		return error_set(d->err, ERR_FORMAT_TRUNCATED, "no string table: the profile is cut short, or no pprof");
+		return error_set(d->err, ERR_FORMAT_TRUNCATED,
+		                 "no string table: the profile is cut short, or no pprof");
 	if (d->last_string.index >= n)
-		return error_set(d->err, ERR_FORMAT_REFERENCE, "%s, in the field at byte %zu, is string %lld of %zu",
+		return error_set(d->err, ERR_FORMAT_REFERENCE,
+		                 "%s, in the field at byte %zu, is string %lld of %zu",
 		                 d->last_string.field, d->last_string.at, (long long)d->last_string.index, n);
 	return 0;
 }
@@ -815,8 +826,8 @@ static int check_types(const struct decoder *d)
 	if (!p->types.n)
 		return error_set(d->err, ERR_FORMAT_MALFORMED, "the profile has no sample types");
 	if (p->n_samples && d->n_values != p->types.n)
-		return error_set(d->err, ERR_FORMAT_MALFORMED, "samples have %zu values for %zu sample types", d->n_values,
-		                 p->types.n);
+		return error_set(d->err, ERR_FORMAT_MALFORMED,
+		                 "samples have %zu values for %zu sample types", d->n_values, p->types.n);
 	return 0;
 }
 

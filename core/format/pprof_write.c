@@ -108,23 +108,23 @@ static uint8_t *put_varint(uint8_t *p, uint64_t v)
 }
 
 /* Packed runs are written straight into reserved memory: samples are most of a profile. */
-static void put_stack(struct encoder *w, const uint32_t *locs, size_t n)
+static void put_stack(struct encoder *w, size_t from, size_t to)
 {
-	uint8_t *start = buf_reserve(&w->part, n * 5), *p = start;
-	if (!p || !n)
+	uint8_t *start = buf_reserve(&w->part, (to - from) * 5), *p = start;
+	if (!p || from == to)
 		return;
-	for (size_t i = 0; i < n; i++)
-		p = put_varint(p, (uint64_t)locs[i] + 1);
+	for (size_t i = from; i < to; i++)
+		p = put_varint(p, (uint64_t)w->p->locs.v[i] + 1);
 	pb_put_bytes(&w->message, 1, start, (size_t)(p - start));
 }
 
-static void put_values(struct encoder *w, const int64_t *values, size_t n)
+static void put_values(struct encoder *w, size_t from, size_t to)
 {
-	uint8_t *start = buf_reserve(&w->part, n * 10), *p = start;
-	if (!p || !n)
+	uint8_t *start = buf_reserve(&w->part, (to - from) * 10), *p = start;
+	if (!p || from == to)
 		return;
-	for (size_t i = 0; i < n; i++)
-		p = put_varint(p, (uint64_t)values[i]);
+	for (size_t i = from; i < to; i++)
+		p = put_varint(p, (uint64_t)w->p->values.v[i]);
 	pb_put_bytes(&w->message, 2, start, (size_t)(p - start));
 }
 
@@ -149,8 +149,8 @@ static void put_label(struct encoder *w, const struct profile_label *l)
 static void put_sample(struct encoder *w, size_t i)
 {
 	const struct profile *p = w->p;
-	put_stack(w, p->locs.v + p->loc_at.v[i], p->loc_at.v[i + 1] - p->loc_at.v[i]);
-	put_values(w, p->values.v + i * p->types.n, p->types.n);
+	put_stack(w, p->loc_at.v[i], p->loc_at.v[i + 1]);
+	put_values(w, i * p->types.n, (i + 1) * p->types.n);
 	for (size_t l = p->label_at.n ? p->label_at.v[i] : 0; p->label_at.n && l < p->label_at.v[i + 1]; l++)
 		put_label(w, &p->labels.v[l]);
 	put_message(w, 2);
@@ -251,7 +251,7 @@ static void put_profile(struct encoder *w)
 	put_string(w, w->out, 8, p->keep_frames);
 	put_number(w->out, 9, (uint64_t)p->time_ns);
 	put_number(w->out, 10, (uint64_t)p->duration_ns);
-	if (p->period_type.type || p->period_type.unit)
+	if (profile_str(p, p->period_type.type).len || profile_str(p, p->period_type.unit).len)
 		put_type(w, 11, p->period_type);
 	put_number(w->out, 12, (uint64_t)p->period);
 	put_comments(w);

@@ -4,7 +4,10 @@
 #include "names.h"
 #include "tree.h"
 
-/* .profilefs/: what the program says of itself. Each file is made when it is looked up, is small, and costs no request. */
+/*
+ * .profilefs/: what the program says of itself. Each file is made when it is looked up, is small, and costs
+ * no request.
+ */
 
 #define ERRORS_MAX 1000
 #define QUERIES_MAX 200
@@ -130,8 +133,8 @@ void control_rendered(struct tree *t, struct node *file, int64_t took, size_t by
 	char when[TIME_LEN];
 	node_path(file, &path);
 	buf_putc(&path, '\0');
-	buf_printf(&b, "%s %.3f ms %zu bytes %s ", time_format_rfc3339(time_floor(tree_now(t), NS_PER_MS), when),
-	           (double)took / 1e6, bytes, result ? err_name(result) : "ok");
+	time_format_rfc3339(time_floor(tree_now(t), NS_PER_MS), when);
+	buf_printf(&b, "%s %.3f ms %zu bytes %s ", when, (double)took / 1e6, bytes, result ? err_name(result) : "ok");
 	put_line_text(&b, buf_err(&path) ? file->name : (char *)path.data);
 	pthread_mutex_lock(&t->control->lock);
 	lines_add(&t->control->queries, line_take(&b));
@@ -161,7 +164,7 @@ static void put_readme(struct tree *t, struct buf *out)
 	              "version       of the program and of the store's format\n"
 	              "config        how this was mounted\n"
 	              "status        the store and what is kept in memory\n"
-	              "errors        why something was refused or failed, newest last: time, pid, path, reason\n"
+	              "errors        why something was refused or failed, newest last\n"
 	              "queries       what was rendered and what it cost, newest last\n"
 	              "metrics.prom  the same counts for a monitoring system (OpenMetrics)\n");
 }
@@ -186,19 +189,34 @@ struct fact {
 
 #define FACTS 13
 
-static void facts_of(struct tree *t, struct fact ret[FACTS])
+static void store_counts_of(struct tree *t, struct store_counts *ret)
 {
 	const struct store_counts *s = &db_store(t->db)->counts;
+	*ret = (struct store_counts){
+		.put = __atomic_load_n(&s->put, __ATOMIC_RELAXED),
+		.get = __atomic_load_n(&s->get, __ATOMIC_RELAXED),
+		.list = __atomic_load_n(&s->list, __ATOMIC_RELAXED),
+		.remove = __atomic_load_n(&s->remove, __ATOMIC_RELAXED),
+		.bytes_in = __atomic_load_n(&s->bytes_in, __ATOMIC_RELAXED),
+		.bytes_out = __atomic_load_n(&s->bytes_out, __ATOMIC_RELAXED),
+		.errors = __atomic_load_n(&s->errors, __ATOMIC_RELAXED),
+	};
+}
+
+static void facts_of(struct tree *t, struct fact ret[FACTS])
+{
+	struct store_counts s;
 	struct files_counts f;
+	store_counts_of(t, &s);
 	files_counts(t, &f);
 	const struct fact facts[FACTS] = {
-		{ "store_puts", "Objects written", __atomic_load_n(&s->put, __ATOMIC_RELAXED), false },
-		{ "store_gets", "Reads of objects", __atomic_load_n(&s->get, __ATOMIC_RELAXED), false },
-		{ "store_lists", "Listings of objects", __atomic_load_n(&s->list, __ATOMIC_RELAXED), false },
-		{ "store_removes", "Objects removed", __atomic_load_n(&s->remove, __ATOMIC_RELAXED), false },
-		{ "store_bytes_in", "Bytes written to the store", __atomic_load_n(&s->bytes_in, __ATOMIC_RELAXED), false },
-		{ "store_bytes_out", "Bytes read from the store", __atomic_load_n(&s->bytes_out, __ATOMIC_RELAXED), false },
-		{ "store_errors", "Failed requests", __atomic_load_n(&s->errors, __ATOMIC_RELAXED), false },
+		{ "store_puts", "Objects written", s.put, false },
+		{ "store_gets", "Reads of objects", s.get, false },
+		{ "store_lists", "Listings of objects", s.list, false },
+		{ "store_removes", "Objects removed", s.remove, false },
+		{ "store_bytes_in", "Bytes written to the store", s.bytes_in, false },
+		{ "store_bytes_out", "Bytes read from the store", s.bytes_out, false },
+		{ "store_errors", "Failed requests", s.errors, false },
 		{ "renders", "Files rendered", f.renders, false },
 		{ "render_failures", "Renderings that failed", f.failures, false },
 		{ "renders_cancelled", "Renderings that nobody waited for", f.cancelled, false },
@@ -224,10 +242,11 @@ static void put_metrics(struct tree *t, struct buf *out)
 {
 	struct fact facts[FACTS];
 	facts_of(t, facts);
-	for (size_t i = 0; i < FACTS; i++)
-		buf_printf(out, "# HELP profilefs_%s %s.\n# TYPE profilefs_%s %s\nprofilefs_%s%s %llu\n", facts[i].name,
-		           facts[i].help, facts[i].name, facts[i].gauge ? "gauge" : "counter", facts[i].name,
-		           facts[i].gauge ? "" : "_total", (unsigned long long)facts[i].value);
+	for (const struct fact *f = facts; f < facts + FACTS; f++) {
+		buf_printf(out, "# HELP profilefs_%s %s.\n", f->name, f->help);
+		buf_printf(out, "# TYPE profilefs_%s %s\n", f->name, f->gauge ? "gauge" : "counter");
+		buf_printf(out, "profilefs_%s%s %llu\n", f->name, f->gauge ? "" : "_total", (unsigned long long)f->value);
+	}
 	buf_puts(out, "# EOF\n");
 }
 

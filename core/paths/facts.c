@@ -65,16 +65,16 @@ int facts_latest(struct tree *t, const char *service, int32_t *ret, struct error
 typedef int (*look_fn)(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
                        struct error *err);
 
-static int look_in(struct tree *t, const struct selection *sel, const struct typed *typed, look_fn look, void *ctx,
-                   const struct cancel *cancel, struct error *err)
+static int look_in(struct tree *t, const struct selection *sel, const struct typed *typed, look_fn look,
+                   void *ctx, const struct cancel *cancel, struct error *err)
 {
 	_cleanup_(query_unrefp) struct query *q = NULL;
 	int e = plan_get(t, sel, cancel, &q, err);
 	return e ? e : look(q, typed, cancel, ctx, err);
 }
 
-static int look_in_newest(struct tree *t, const char *service, const struct typed *typed, look_fn look, void *ctx,
-                          const struct cancel *cancel, struct error *err)
+static int look_in_newest(struct tree *t, const char *service, const struct typed *typed, look_fn look,
+                          void *ctx, const struct cancel *cancel, struct error *err)
 {
 	int32_t day;
 	int e = facts_latest(t, service, &day, err);
@@ -110,7 +110,8 @@ static int put_found(void *ctx, struct str s)
 	return buf_err(out);
 }
 
-static int look_type(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+static int look_type(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
+                     struct error *err)
 {
 	const struct type_count *types;
 	size_t n;
@@ -121,11 +122,35 @@ static int look_type(struct query *q, const struct typed *typed, const struct ca
 	return e ? e : ERR_PATH_ABSENT;
 }
 
-int facts_type(struct tree *t, const struct selection *sel, const char *typed, const struct cancel *cancel, char **ret,
-               struct error *err)
+/*
+ * Whether anything selected has the type of just this name. The plan made here is the one that its files will
+ * use.
+ */
+static int look_at_type(struct tree *t, const struct selection *sel, struct str typed,
+                        const struct cancel *cancel, struct buf *ret, struct error *err)
+{
+	_typed_ struct typed name = { 0 };
+	_cleanup_(query_unrefp) struct query *q = NULL;
+	int e = typed_init(&name, typed);
+	if (e || memchr(name.raw.data, '\0', name.raw.len))
+		return e ? e : ERR_PATH_ABSENT;
+	_cleanup_(selection_freep) struct selection *s = selection_copy(sel);
+	if (!s || !(s->type = strndup((char *)name.raw.data, name.raw.len)))
+		return -ENOMEM;
+	e = plan_get(t, s, cancel, &q, err);
+	if (e)
+		return e;
+	struct str raw = { (char *)name.raw.data, name.raw.len };
+	return query_info(q)->profiles ? put_found(ret, raw) : ERR_PATH_ABSENT;
+}
+
+int facts_type(struct tree *t, const struct selection *sel, const char *typed, const struct cancel *cancel,
+               char **ret, struct error *err)
 {
 	_buf_ struct buf name = BUF_INIT(COMPONENT_MAX);
-	int e = look_in_both(t, sel, str_of(typed), look_type, &name, cancel, err);
+	int e = look_at_type(t, sel, str_of(typed), cancel, &name, err);
+	if (e == ERR_PATH_ABSENT)
+		e = look_in_both(t, sel, str_of(typed), look_type, &name, cancel, err);
 	if (e)
 		return e;
 	if (!name.len || memchr(name.data, '\0', name.len))
@@ -146,23 +171,78 @@ struct selection *facts_for_label(const struct selection *sel, struct str label)
 	return s;
 }
 
-static int look_label(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+/*
+ * Which labels samples have is told by the footers, for all types of a dataset together: reading the samples of a
+ * day to list a directory would cost too much.
+ */
+static int each_sample_key(struct tree *t, const struct selection *sel, const struct cancel *cancel, key_fn fn,
+                           void *ctx, struct error *err)
+{
+	_cleanup_(view_unrefp) struct view *v = NULL;
+	_parts_ struct parts parts = { 0 };
+	if (sel->from >= sel->to)
+		return 0;
+	struct str service = str_of(sel->service ? sel->service : "");
+	int e = db_view(t->db, VIEW_MAX_AGE, &v, err);
+	if (!e)
+		e = view_parts(v, sel->service ? &service : NULL, time_day(sel->from), time_day(sel->to - 1), cancel,
+		               &parts, err);
+	for (size_t i = 0; !e && i < parts.n; i++) {
+		const struct dataset_info *info = dataset_info(parts.v[i].dataset);
+		for (size_t j = 0; !e && j < info->n_sample_label_keys; j++)
+			e = fn(ctx, info->sample_label_keys[j]);
+	}
+	return e;
+}
+
+int facts_each_label(struct tree *t, struct query *q, const struct cancel *cancel, key_fn fn, void *ctx,
+                     struct error *err)
 {
 	const struct labels *labels;
-	int e = query_labels(q, true, cancel, &labels, err);
+	if (!query_info(q)->profiles)
+		return 0;
+	int e = query_labels(q, false, cancel, &labels, err);
 	for (size_t i = 0; !e && i < labels->n; i++)
-		if (typed_is(typed, labels->v[i].key))
-			return put_found(ctx, labels->v[i].key);
+		e = fn(ctx, labels->v[i].key);
+	return e ? e : each_sample_key(t, query_selection(q), cancel, fn, ctx, err);
+}
+
+struct label_search {
+	struct tree *tree;
+	const struct typed *typed;
+	struct buf *ret;
+};
+
+#define FOUND 1
+
+static int take_label(void *ctx, struct str key)
+{
+	struct label_search *s = ctx;
+	if (!typed_is(s->typed, key))
+		return 0;
+	int e = put_found(s->ret, key);
+	return e ? e : FOUND;
+}
+
+static int look_label(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
+                      struct error *err)
+{
+	struct label_search *s = ctx;
+	s->typed = typed;
+	int e = facts_each_label(s->tree, q, cancel, take_label, s, err);
+	if (e == FOUND)
+		return 0;
 	return e ? e : ERR_PATH_ABSENT;
 }
 
-int facts_label(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel, struct buf *ret,
-                struct error *err)
+int facts_label(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel,
+                struct buf *ret, struct error *err)
 {
 	_cleanup_(selection_freep) struct selection *s = facts_for_label(sel, (struct str){ "", 0 });
+	struct label_search search = { .tree = t, .ret = ret };
 	if (!s)
 		return -ENOMEM;
-	return look_in_both(t, s, typed, look_label, ret, cancel, err);
+	return look_in_both(t, s, typed, look_label, &search, cancel, err);
 }
 
 /* ---- values ---- */
@@ -173,22 +253,38 @@ struct value_search {
 	bool beyond; /* the label has more values than are told */
 };
 
-static int look_value(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx, struct error *err)
+static const struct label_values *values_of(const struct labels *labels, struct str key)
+{
+	for (size_t i = 0; i < labels->n; i++)
+		if (str_eq(labels->v[i].key, key))
+			return &labels->v[i];
+	return NULL;
+}
+
+int facts_values(struct query *q, struct str label, const struct cancel *cancel, const struct label_values **ret,
+                 struct error *err)
+{
+	const struct labels *labels;
+	int e = query_labels(q, false, cancel, &labels, err);
+	if (!e && !values_of(labels, label))
+		e = query_labels(q, true, cancel, &labels, err);
+	if (!e)
+		*ret = values_of(labels, label);
+	return e;
+}
+
+static int look_value(struct query *q, const struct typed *typed, const struct cancel *cancel, void *ctx,
+                      struct error *err)
 {
 	struct value_search *s = ctx;
-	const struct labels *labels;
-	int e = query_labels(q, true, cancel, &labels, err);
+	const struct label_values *v;
+	int e = facts_values(q, s->label, cancel, &v, err);
 	if (e)
 		return e;
-	for (size_t i = 0; i < labels->n; i++) {
-		const struct label_values *v = &labels->v[i];
-		if (!str_eq(v->key, s->label))
-			continue;
-		s->beyond |= v->rest > 0;
-		for (size_t j = 0; j < v->n; j++)
-			if (typed_is(typed, v->values[j].value))
-				return put_found(s->ret, v->values[j].value);
-	}
+	s->beyond |= v && v->rest > 0;
+	for (size_t i = 0; v && i < v->n; i++)
+		if (typed_is(typed, v->values[i].value))
+			return put_found(s->ret, v->values[i].value);
 	return ERR_PATH_ABSENT;
 }
 
@@ -210,8 +306,8 @@ static int find_rare_value(struct tree *t, const struct selection *sel, struct s
 	return query_info(q)->profiles ? put_found(ret, raw) : ERR_PATH_ABSENT;
 }
 
-int facts_value(struct tree *t, const struct selection *sel, struct str label, struct str typed, const struct cancel *cancel,
-                struct buf *ret, struct error *err)
+int facts_value(struct tree *t, const struct selection *sel, struct str label, struct str typed,
+                const struct cancel *cancel, struct buf *ret, struct error *err)
 {
 	_cleanup_(selection_freep) struct selection *s = facts_for_label(sel, label);
 	if (!s)

@@ -8,13 +8,13 @@
 /*
  * The bytes of files. Content never changes under one inode, so everything here is keyed by it:
  *
- * - the cache holds what was rendered, the least recently used leaving first when its bytes exceed the limit; what is in
- *   use lives on by its references;
- * - a flight is a rendering under way: who comes second waits for it. Where the first gives up (its own cancel token), the
- *   next one who waits begins again;
+ * - the cache holds what was rendered, the least recently used leaving first when its bytes exceed the limit;
+ *   what is in use lives on by its references;
+ * - a flight is a rendering under way: who comes second waits for it. Where the first gives up (its own
+ *   cancel token), the next one who waits begins again;
  * - sizes are remembered longer than the bytes;
- * - a slow name keeps its inode, though its selection goes on changing, while it is being rendered and for twice the time
- *   that this took: else a steady stream of profiles would let nobody read it.
+ * - a slow name keeps its inode, though its selection goes on changing, while it is being rendered and for
+ *   twice the time that this took: else a steady stream of profiles would let nobody read it.
  */
 
 #define BUCKETS 1024
@@ -224,7 +224,8 @@ void files_counts(struct tree *t, struct files_counts *ret)
 static int name_of(const struct node *file, struct buf *key, uint64_t *ret)
 {
 	selection_key(node_selection(file), key);
-	*ret = node_ino_of(STR("name"), (struct str){ (const char *)key->data, key->len }, str_of(file->rendering->name));
+	struct str selection = { (const char *)key->data, key->len };
+	*ret = node_ino_of(STR("name"), selection, str_of(file->rendering->name));
 	return buf_err(key);
 }
 
@@ -270,8 +271,8 @@ int file_plan(struct node *file, const struct cancel *cancel, struct error *err)
 		return e;
 	plan_print(q, file->print);
 	file->mtime = query_mtime(q, file->parent->mtime);
-	file->ino = node_ino_of((struct str){ (const char *)key.data, key.len }, str_of(file->rendering->name),
-	                        (struct str){ (const char *)file->print, PRINT_LEN });
+	struct str selection = { (const char *)key.data, key.len }, print = { (const char *)file->print, PRINT_LEN };
+	file->ino = node_ino_of(selection, str_of(file->rendering->name), print);
 	return 0;
 }
 
@@ -299,22 +300,30 @@ static void slow_end(struct files *f, uint64_t name, uint64_t ino, int result, i
 		s->until = clock_monotonic() + 2 * took;
 }
 
-static int render_once(struct node *file, bool fresh, const struct cancel *cancel, struct buf *out, struct error *err)
+/* The directory's plan, where it is there, knows each of its profiles. */
+static int render_profile(struct node *file, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	_cleanup_(query_unrefp) struct query *q = NULL;
-	const struct selection *sel = node_selection(file);
-	int e;
-	if (file->file == FILE_ORIGINAL) {
-		e = plan_get(file->tree, sel, cancel, &q, err);
-		e = e ? e : render_original(q, &file->id, cancel, out, err);
-		return e == ERR_PATH_ABSENT ? error_set(err, ERR_STALE, "the profile is gone") : e;
-	}
-	e = plan_get_print(file->tree, sel, file->print, fresh, cancel, &q, err);
+	int e = plan_peek(file->tree, node_selection(file->parent), &q, err);
+	if (e == ERR_PATH_ABSENT)
+		e = plan_once(file->tree, file->sel, cancel, &q, err);
+	e = e ? e : render_original(q, &file->id, cancel, out, err);
+	return e == ERR_PATH_ABSENT ? error_set(err, ERR_STALE, "the profile is gone") : e;
+}
+
+static int render_once(struct node *file, bool fresh, const struct cancel *cancel, struct buf *out,
+                       struct error *err)
+{
+	_cleanup_(query_unrefp) struct query *q = NULL;
+	if (file->file == FILE_ORIGINAL)
+		return render_profile(file, cancel, out, err);
+	int e = plan_get_print(file->tree, node_selection(file), file->print, fresh, cancel, &q, err);
 	e = e ? e : file->rendering->render(q, cancel, out, err);
 	return e ? e : buf_err(out);
 }
 
-static int render_bytes(struct node *file, const struct cancel *cancel, struct content **ret, struct error *err)
+static int render_bytes(struct node *file, const struct cancel *cancel, struct content **ret,
+                        struct error *err)
 {
 	_buf_ struct buf out = BUF_INIT(RENDER_MAX);
 	int e = render_once(file, false, cancel, &out, err);
@@ -351,7 +360,8 @@ static bool given_up(int e)
 }
 
 /* Renders for all who wait. */
-static int flight_lead(struct node *file, struct flight *fl, const struct cancel *cancel, struct content **ret)
+static int flight_lead(struct node *file, struct flight *fl, const struct cancel *cancel,
+                       struct content **ret)
 {
 	struct files *f = file->tree->files;
 	_buf_ struct buf key = BUF_INIT(KEY_MAX);
@@ -391,8 +401,8 @@ static void wait_a_little(struct files *f)
 }
 
 /* Waits under the lock. 0 also where the one who rendered gave up: *ret is NULL then. */
-static int flight_follow(struct files *f, struct flight *fl, const struct cancel *cancel, struct content **ret,
-                         struct error *err)
+static int flight_follow(struct files *f, struct flight *fl, const struct cancel *cancel,
+                         struct content **ret, struct error *err)
 {
 	int e = 0;
 	while (!fl->done && !(e = cancel_check(cancel)))
@@ -427,8 +437,8 @@ static struct flight *flight_new(struct files *f, uint64_t ino)
 	return fl;
 }
 
-static int render_alone(struct node *file, struct flight *fl, const struct cancel *cancel, struct content **ret,
-                        struct error *err)
+static int render_alone(struct node *file, struct flight *fl, const struct cancel *cancel,
+                        struct content **ret, struct error *err)
 {
 	struct files *f = file->tree->files;
 	int e = flight_lead(file, fl, cancel, ret);
@@ -462,10 +472,12 @@ static int render_try(struct node *file, const struct cancel *cancel, struct con
 	return e;
 }
 
-int tree_render(struct tree *t, struct node *file, const struct cancel *cancel, struct content **ret, struct error *err)
+int tree_render(struct tree *t, struct node *file, const struct cancel *cancel, struct content **ret,
+                struct error *err)
 {
 	if (file->kind != NODE_FILE)
-		return error_set(err, file->kind == NODE_DIR ? -EISDIR : -EINVAL, "'%.100s' is no file", file->name);
+		return error_set(err, file->kind == NODE_DIR ? -EISDIR : -EINVAL, "'%.100s' is no file",
+		                 file->name);
 	struct content *c = file->content ? content_ref(file->content) : NULL;
 	int e = 0;
 	while (!c && !e)

@@ -13,8 +13,10 @@ void component_done(struct component *c)
 
 bool grammar_never(const char *text)
 {
-	static const char *const names[] = { "autorun.inf", "desktop.ini", "Thumbs.db", "Network Trash Folder",
-		                             "System Volume Information", "$RECYCLE.BIN", "4913" };
+	static const char *const names[] = {
+		"autorun.inf",  "desktop.ini", "Thumbs.db", "Network Trash Folder", "System Volume Information",
+		"$RECYCLE.BIN", "4913",
+	};
 	if (*text == '.' || !*text)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -130,8 +132,10 @@ static int read_matcher(struct str s, struct component *c, struct error *err)
 
 static int out_of_range(struct str s, struct error *err)
 {
-	return error_set(err, ERR_PATH, "'%.*s' is out of range: times are YYYY[-MM[-DD[THH[MM[SS]]]]], A--B with A before B, "
-	                 "or last-N and one of s, m, h, d, w", (int)MIN(s.len, (size_t)80), s.s);
+	return error_set(err, ERR_PATH,
+	                 "'%.*s' is out of range: times are YYYY[-MM[-DD[THH[MM[SS]]]]], A--B with A before B, "
+	                 "or last-N and one of s, m, h, d, w",
+	                 (int)MIN(s.len, (size_t)80), s.s);
 }
 
 /* 1 where s is a time, 0 where it is none. */
@@ -285,8 +289,8 @@ static int step_time(enum place at, const struct component *c, struct step_to *r
 	switch (c->kind) {
 	case COMPONENT_OPTION:
 		if (option_is_for_writing(c->option))
-			return error_set(err, ERR_PATH, "@type, @kind and @temporality say how files are taken: they stand "
-			                 "above a time");
+			return error_set(err, ERR_PATH,
+			                 "@type, @kind and @temporality say how files are taken: they stand above a time");
 		/* fallthrough */
 	case COMPONENT_TIME:
 	case COMPONENT_ALL:
@@ -339,7 +343,8 @@ static int step_base(enum place at, const struct component *c, struct step_to *r
 		break;
 	case COMPONENT_OPTION:
 	case COMPONENT_VS:
-		return error_set(err, ERR_PATH, "below vs only times and LABEL=VALUE stand: what is above holds for both sides");
+		return error_set(err, ERR_PATH,
+		                 "below vs only times and LABEL=VALUE stand: what is above holds for both sides");
 	case COMPONENT_OF_DAY:
 	case COMPONENT_LAST:
 	case COMPONENT_TODAY:

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The grammar of paths (docs/paths.md is normative): what one component is, judged by its text, and where it leads from
- * the place it stands in. Pure: no store, no clock.
+ * The grammar of paths (docs/paths.md is normative): what one component is, judged by its text, and where it
+ * leads from the place it stands in. Pure: no store, no clock.
  *
- * Words (`vs`, `profiles`, times, rendering names ...) are compared as typed; what they name is percent-decoded after
- * they were split. So a listed name with an encoded first byte never reads as a word.
+ * Words (`vs`, `profiles`, times, rendering names ...) are compared as typed; what they name is
+ * percent-decoded after they were split. So a listed name with an encoded first byte never reads as a word.
  */
 
 #include "../render/render.h"
@@ -78,19 +78,22 @@ struct component {
 	enum option option;
 	const struct rendering *rendering;
 	struct buf key, value;     /* decoded */
-	bool key_cut, value_cut;   /* typed in the form that long names are listed in: to be found among the candidates */
+	bool key_cut, value_cut;   /* typed as long names are listed: to be found among the candidates */
 	struct str typed_key, typed_value; /* as typed; borrowed from the text */
 };
 
 /*
- * Reads one component as it stands below a service. ERR_PATH with a sentence where it is ill-formed; *ret is set only on
- * success and then needs component_done(); it borrows from text.
+ * Reads one component as it stands below a service. ERR_PATH with a sentence where it is ill-formed; *ret is
+ * set only on success and then needs component_done(); it borrows from text.
  */
 int component_read(const char *text, struct component *ret, struct error *err);
 void component_done(struct component *c);
 #define _component_ _cleanup_(component_done)
 
-/* Whether a name (as it would be listed) reads as a word, or is ill-formed: its first byte is then listed encoded. */
+/*
+ * Whether a name (as it would be listed) reads as a word, or is ill-formed: its first byte is then listed
+ * encoded.
+ */
 bool component_reserved(const char *text);
 /* What it reads as, for messages: "a time", "a matcher" ... */
 const char *component_word(enum component_kind kind);
@@ -110,8 +113,8 @@ struct step_to {
 };
 
 /*
- * For PLACE_SERVICE, PLACE_TIME, PLACE_TYPE, PLACE_VS and PLACE_BASE; the others hold plain names. ERR_PATH where a
- * well-formed component must not stand, with the reason.
+ * For PLACE_SERVICE, PLACE_TIME, PLACE_TYPE, PLACE_VS and PLACE_BASE; the others hold plain names. ERR_PATH
+ * where a well-formed component must not stand, with the reason.
  */
 int grammar_step(enum place at, const struct component *c, struct step_to *ret, struct error *err);
 

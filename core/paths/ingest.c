@@ -7,9 +7,9 @@
 #include "tree.h"
 
 /*
- * Nearly every file holds one profile: it is decoded once and written. Where bytes are left behind the first, the file is
- * decoded twice: once to see that all of it is sound, and once to hand the profiles over one after the other, so that no
- * more than one of them is in memory decoded.
+ * Nearly every file holds one profile: it is decoded once and written. Where bytes are left behind the first,
+ * the file is decoded twice: once to see that all of it is sound, and once to hand the profiles over one
+ * after the other, so that no more than one of them is in memory decoded.
  */
 
 #define SALT_MAX ((size_t)64 << 10)
@@ -41,9 +41,12 @@ void ingest_scratch_free(struct ingest_scratch *s)
 	free(s);
 }
 
-static int scratch_begin(struct ingest_scratch *s, struct slice in, const struct format_options *opts, struct error *err)
+static int scratch_begin(struct ingest_scratch *s, struct slice in, const struct format_options *opts,
+                         struct error *err)
 {
-	return s->reader ? format_reader_reset(s->reader, in, opts) : format_reader_new(in, opts, &s->reader, err);
+	if (s->reader)
+		return format_reader_reset(s->reader, in, opts);
+	return format_reader_new(in, opts, &s->reader, err);
 }
 
 struct ingest {
@@ -99,7 +102,10 @@ static bool is_word_at(const char *name, size_t at, const char *word)
 	       !isalnum((unsigned char)name[at + n]);
 }
 
-/* "mutex" or "block" where that is a word of the file's name: the kinds that delay and contentions are told apart by. */
+/*
+ * "mutex" or "block" where that is a word of the file's name: the kinds that delay and contentions are told
+ * apart by.
+ */
 static const char *kind_of_name(const char *name)
 {
 	static const char *const kinds[] = { "mutex", "block" };
@@ -171,7 +177,9 @@ static int make_salt(struct buf *b, const struct target *t, const char *name)
 	return buf_err(b);
 }
 
-/* When a profile without a time of its own was taken: the same moment for the same bytes under the same name. */
+/*
+ * When a profile without a time of its own was taken: the same moment for the same bytes under the same name.
+ */
 static int64_t fallback_time(const struct ingest *g)
 {
 	int64_t now = g->opts->now ? g->opts->now : clock_now();

@@ -7,8 +7,9 @@
 #include "paths.h"
 
 /*
- * What was taken in the last ten minutes without a time of its own, so that the same bytes under the same name in the same
- * directory count once: they get the time that they got first. Bounded; thread safe. One per mount.
+ * What was taken in the last ten minutes without a time of its own, so that the same bytes under the same
+ * name in the same directory count once: they get the time that they got first. Bounded; thread safe. One per
+ * mount.
  */
 struct recent;
 int recent_new(struct recent **ret);
@@ -44,15 +45,17 @@ struct ingest_result {
 };
 
 /*
- * Decodes all profiles of one input, then writes them: nothing is written where one is refused. Durable on 0 (but for bulk).
- * Refused: the decoder's or the store's error, with a sentence; where the store fails in the midst of many profiles, those
- * before are stored and count once when it is tried again. An empty input is no error and no profile.
+ * Decodes all profiles of one input, then writes them: nothing is written where one is refused. Durable on 0
+ * (but for bulk). Refused: the decoder's or the store's error, with a sentence; where the store fails in the
+ * midst of many profiles, those before are stored and count once when it is tried again. An empty input is no
+ * error and no profile.
  */
 int ingest_bytes(struct db *db, struct slice in, const struct ingest_options *opts, struct ingest_result *ret,
                  struct error *err);
 
 /*
- * Decodes and counts without writing: how many whole profiles there are (taken) and where the last ends (consumed). Where
- * something after a whole profile is not one, that is told in `warning`; where the first is none, that is the error.
+ * Decodes and counts without writing: how many whole profiles there are (taken) and where the last ends
+ * (consumed). Where something after a whole profile is not one, that is told in `warning`; where the first is
+ * none, that is the error.
  */
 int ingest_probe(struct slice in, struct ingest_result *ret, struct error *err);

@@ -5,8 +5,9 @@
 #include "tree.h"
 
 /*
- * Targets are relative and name what lookup finds beside the link, so that they hold under matchers and vs. A time of a
- * day is the one that may step up: from /SERVICE/DAY/T14 to /SERVICE/DAYT14, where the hour is at its canonical place.
+ * Targets are relative and name what lookup finds beside the link, so that they hold under matchers and vs. A
+ * time of a day is the one that may step up: from /SERVICE/DAY/T14 to /SERVICE/DAYT14, where the hour is at
+ * its canonical place.
  */
 
 const char *const link_aliases[2] = { "allocs", "heap" };
@@ -33,8 +34,8 @@ static int link_of_day(struct node *dir, const struct component *c, struct buf *
 	if (!times_one_day(&all, &day))
 		return error_set(err, ERR_PATH_ABSENT, "a time of the day stands below a day");
 	struct span whole = times_day_span(day);
-	bool at_day = dir->component.kind == COMPONENT_TIME && dir->place == PLACE_TIME && whole.from == all.from &&
-	              whole.to == all.to;
+	bool at_day = dir->component.kind == COMPONENT_TIME && dir->place == PLACE_TIME &&
+	              whole.from == all.from && whole.to == all.to;
 	struct civil from = civil_of(c->span.from);
 	int64_t length = c->span.to - c->span.from;
 	buf_printf(out, "%s%sT%02d", at_day ? "../" : "", day_format(day, name), from.hour);
@@ -119,16 +120,37 @@ void link_value(struct str label, struct str value, struct buf *out)
 const char *profile_name(int64_t time, const struct ulid *id, char ret[PROFILE_NAME_LEN])
 {
 	char when[TIME_LEN], text[ULID_LEN + 1];
-	snprintf(ret, PROFILE_NAME_LEN, "%s_%s.pb.gz", time_format_compact(time, when), ulid_format(id, text));
+	time_format_compact(time, when);
+	snprintf(ret, PROFILE_NAME_LEN, "%s_%s.pb.gz", when, ulid_format(id, text));
 	return ret;
 }
 
-bool profile_name_id(const char *name, struct ulid *ret)
+/* "2026-11-22T140530.25", as time_format_compact() writes it. */
+static bool parse_time(struct str s, int64_t *ret)
+{
+	static const size_t whole = sizeof "2026-11-22T140530" - 1;
+	struct span second;
+	int64_t nanos = 0, unit = NS_PER_S / 10;
+	if (s.len < whole || times_absolute((struct str){ s.s, whole }, &second) != TIMES_OK)
+		return false;
+	for (size_t i = whole + 1; i < s.len; i++, unit /= 10) {
+		if (s.s[i] < '0' || s.s[i] > '9' || !unit)
+			return false;
+		nanos += (s.s[i] - '0') * unit;
+	}
+	*ret = second.from + nanos;
+	return true;
+}
+
+bool profile_name_parse(const char *name, int64_t *ret_time, struct ulid *ret)
 {
 	static const char tail[] = ".pb.gz";
 	size_t n = strlen(name), skip = sizeof tail - 1;
+	char again[PROFILE_NAME_LEN];
 	if (n < ULID_LEN + skip + 2 || strcmp(name + n - skip, tail) != 0)
 		return false;
 	const char *id = name + n - skip - ULID_LEN;
-	return id[-1] == '_' && ulid_parse(id, ULID_LEN, ret);
+	struct str time = { name, (size_t)(id - 1 - name) };
+	return ulid_parse(id, ULID_LEN, ret) && parse_time(time, ret_time) &&
+	       !strcmp(name, profile_name(*ret_time, ret, again));
 }

@@ -6,8 +6,8 @@
 #include "tree.h"
 
 /*
- * A listing is made at once and read by index. Names are kept in an arena; profiles/ alone, which may hold any number,
- * keeps the query instead and makes each name when it is asked for.
+ * A listing is made at once and read by index. Names are kept in an arena; profiles/ alone, which may hold
+ * any number, keeps the query instead and makes each name when it is asked for.
  */
 
 #define NAMES_BYTES_MAX ((size_t)64 << 20)
@@ -134,7 +134,8 @@ static int add_days(struct lister *s, enum node_kind kind, struct error *err)
 		struct span span;
 		int32_t day;
 		day_format(days.v[i], name);
-		if (times_absolute(str_of(name), &span) == TIMES_OK && day_parse(name, strlen(name), &day) && day == days.v[i])
+		if (times_absolute(str_of(name), &span) == TIMES_OK && day_parse(name, strlen(name), &day) &&
+		    day == days.v[i])
 			e = add_str(s, kind, name);
 	}
 	return e;
@@ -164,9 +165,10 @@ static int list_service(struct lister *s, struct error *err)
 
 static int add_renderings(struct lister *s)
 {
+	bool typed = s->sel->type != NULL, compares = s->sel->baseline != NULL;
 	int e = 0;
 	for (size_t i = 0; !e && renderings[i]; i++)
-		if (grammar_renders(s->dir->place, s->sel->type != NULL, s->sel->baseline != NULL, renderings[i]))
+		if (grammar_renders(s->dir->place, typed, compares, renderings[i]))
 			e = add_str(s, NODE_FILE, renderings[i]->name);
 	return e;
 }
@@ -174,11 +176,12 @@ static int add_renderings(struct lister *s)
 /* by-LABEL is found everywhere and listed only where it leads on, so that following links ends. */
 static bool lists_labels(const struct lister *s)
 {
-	return !s->sel->has_id && !selection_has_filter(s->sel, FILTER_FUNCTION) && s->dir->place != PLACE_BASE;
+	return s->dir->place != PLACE_BASE && !s->sel->has_id && !selection_has_filter(s->sel, FILTER_FUNCTION);
 }
 
-static int add_label(struct lister *s, struct str key)
+static int add_label(void *ctx, struct str key)
 {
+	struct lister *s = ctx;
 	_buf_ struct buf name = BUF_INIT(COMPONENT_MAX);
 	if (!key.len || memchr(key.s, '\0', key.len) ||
 	    (s->dir->place != PLACE_VS && selection_fixes(s->sel, key)))
@@ -189,13 +192,7 @@ static int add_label(struct lister *s, struct str key)
 
 static int add_labels(struct lister *s, struct query *q, struct error *err)
 {
-	const struct labels *labels;
-	if (!lists_labels(s))
-		return 0;
-	int e = query_labels(q, true, s->cancel, &labels, err);
-	for (size_t i = 0; !e && i < labels->n; i++)
-		e = add_label(s, labels->v[i].key);
-	return e;
+	return lists_labels(s) ? facts_each_label(s->tree, q, s->cancel, add_label, s, err) : 0;
 }
 
 static bool has_type(const struct type_count *types, size_t n, const char *name)
@@ -280,14 +277,6 @@ static int list_vs(struct lister *s, struct error *err)
 
 /* ---- by-LABEL/ ---- */
 
-static const struct label_values *find_label(const struct labels *labels, struct str key)
-{
-	for (size_t i = 0; i < labels->n; i++)
-		if (str_eq(labels->v[i].key, key))
-			return &labels->v[i];
-	return NULL;
-}
-
 /* Whether profiles without the label are among those selected and the values do not tell. */
 static bool lacks_absent(struct query *q, const struct label_values *v)
 {
@@ -309,10 +298,9 @@ static int add_value(struct lister *s, struct str value)
 
 static int add_values(struct lister *s, struct query *q, struct str label, struct error *err)
 {
-	const struct labels *labels;
-	int e = query_labels(q, true, s->cancel, &labels, err);
-	const struct label_values *v = e ? NULL : find_label(labels, label);
-	if (!v)
+	const struct label_values *v;
+	int e = facts_values(q, label, s->cancel, &v, err);
+	if (e || !v)
 		return e;
 	for (size_t i = 0; !e && i < v->n && i < VALUES_MAX; i++)
 		e = add_value(s, v->values[i].value);
@@ -366,8 +354,9 @@ static struct ranked *rank_frames(const struct call_tree *tree)
 	for (uint32_t i = 0; r && i < tree->n_nodes; i++) {
 		const struct call_node *n = &tree->nodes[i];
 		int64_t size = n->self < 0 ? -(n->self + 1) : n->self;
-		if (n->frame < tree->n_frames && __builtin_add_overflow(r[n->frame].self, size, &r[n->frame].self))
-			r[n->frame].self = INT64_MAX;
+		int64_t *self = n->frame < tree->n_frames ? &r[n->frame].self : NULL;
+		if (self && __builtin_add_overflow(*self, size, self))
+			*self = INT64_MAX;
 	}
 	if (r)
 		qsort(r, tree->n_frames, sizeof *r, ranked_cmp);
@@ -429,7 +418,8 @@ static int list(struct lister *s, struct error *err)
 	return -ENOTDIR;
 }
 
-int listing_new(struct tree *t, struct node *dir, const struct cancel *cancel, struct listing **ret, struct error *err)
+int listing_new(struct tree *t, struct node *dir, const struct cancel *cancel, struct listing **ret,
+                struct error *err)
 {
 	if (dir->kind != NODE_DIR)
 		return error_set(err, -ENOTDIR, "'%.100s' is no directory", dir->name);

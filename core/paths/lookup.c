@@ -6,8 +6,8 @@
 #include "tree.h"
 
 /*
- * One name in one directory. The grammar says what the name is; the store is asked only for what the grammar cannot
- * know: services, types, labels, values, profiles.
+ * One name in one directory. The grammar says what the name is; the store is asked only for what the grammar
+ * cannot know: services, types, labels, values, profiles.
  */
 
 #define LINKS_MAX 40
@@ -55,8 +55,8 @@ static int64_t selection_mtime(const struct tree *t, const struct selection *sel
 }
 
 /* A directory with a selection of its own (taken; may be NULL: the parent's). */
-static int new_dir(struct lookup *l, enum place place, enum node_life life, struct selection *sel, struct node **ret,
-                   struct error *err)
+static int new_dir(struct lookup *l, enum place place, enum node_life life, struct selection *sel,
+                   struct node **ret, struct error *err)
 {
 	_cleanup_(selection_freep) struct selection *s = sel;
 	_cleanup_(node_unrefp) struct node *n = NULL;
@@ -142,7 +142,7 @@ static int lookup_service(struct lookup *l, struct node **ret, struct error *err
 static int lookup_root(struct lookup *l, struct node **ret, struct error *err)
 {
 	if (!strcmp(l->name, ".profilefs"))
-		return new_dir(l, PLACE_CONTROL, LIFE_GRAMMAR, NULL, ret, err);
+		return new_dir(l, PLACE_CONTROL, LIFE_DATA, NULL, ret, err);
 	if (!strcmp(l->name, "README.md"))
 		return control_readme(l->dir, ret, err);
 	if (!strcmp(l->name, "@all"))
@@ -208,7 +208,10 @@ static int lookup_narrower(struct lookup *l, enum place to, struct node **ret, s
 	_cleanup_(selection_freep) struct selection *sel = selection_copy(node_selection(l->dir));
 	if (!sel)
 		return -ENOMEM;
-	e = to == PLACE_BASE ? narrow_baseline(sel, &l->c, err) : narrow(sel, &l->c, to == PLACE_SERVICE, err);
+	if (to == PLACE_BASE)
+		e = narrow_baseline(sel, &l->c, err);
+	else
+		e = narrow(sel, &l->c, to == PLACE_SERVICE, err);
 	if (e)
 		return e;
 	bool takes = to == PLACE_SERVICE && l->dir->takes_files && component_takes(&l->c);
@@ -315,7 +318,8 @@ static int lookup_file(struct lookup *l, const struct rendering *r, struct node 
 static bool is_vs_day(const struct lookup *l)
 {
 	int32_t day;
-	return l->dir->place == PLACE_VS && l->c.kind == COMPONENT_TIME && day_parse(l->name, strlen(l->name), &day);
+	return l->dir->place == PLACE_VS && l->c.kind == COMPONENT_TIME &&
+	       day_parse(l->name, strlen(l->name), &day);
 }
 
 static int lookup_component(struct lookup *l, struct node **ret, struct error *err)
@@ -356,88 +360,137 @@ static int lookup_value(struct lookup *l, struct node **ret, struct error *err)
 	_buf_ struct buf value = BUF_INIT(COMPONENT_MAX), target = BUF_INIT(COMPONENT_MAX);
 	int e = 0;
 	if (strcmp(l->name, "%none"))
-		e = facts_value(l->tree, node_selection(l->dir), label, str_of(l->name), l->cancel, &value, err);
+		e = facts_value(l->tree, node_selection(l->dir), label, str_of(l->name), l->cancel, &value,
+		                err);
 	if (e)
 		return e == ERR_PATH_ABSENT ? absent(l, err) : e;
 	link_value(label, raw_of(&value), &target);
 	return new_link(l, &target, ret, err);
 }
 
-/* The service of the only profile of q, for paths below @all. */
-static int profile_service(struct lookup *l, struct query *q, struct str *ret, struct error *err)
+/* One profile among those of a query. */
+struct sought {
+	int64_t time;
+	struct ulid id;
+	struct query *query; /* a reference */
+	size_t at;           /* of its points */
+	struct found_profile found;
+};
+
+/* The service of a profile, for paths below @all. */
+static int profile_service(struct lookup *l, const struct sought *s, struct str *ret, struct error *err)
 {
 	const struct point *points;
 	size_t n, n_labels;
 	*ret = (struct str){ "", 0 };
-	int e = query_points(q, l->cancel, &points, &n, err);
-	if (e || !n)
-		return e ? e : absent(l, err);
-	const struct label *labels = query_series_labels(q, points[0].series, &n_labels);
+	int e = query_points(s->query, l->cancel, &points, &n, err);
+	if (e)
+		return e;
+	const struct label *labels = query_series_labels(s->query, points[s->at].series, &n_labels);
 	for (size_t i = 0; i < n_labels; i++)
 		if (str_eq(labels[i].key, STR("service")))
 			*ret = labels[i].value;
 	return ret->len ? 0 : absent(l, err);
 }
 
-static int new_profile_link(struct lookup *l, struct query *q, const struct found_profile *found, struct node **ret,
-                            struct error *err)
+static int new_profile_link(struct lookup *l, const struct sought *s, struct node **ret, struct error *err)
 {
 	_buf_ struct buf target = BUF_INIT(COMPONENT_MAX);
 	struct str service = { "", 0 };
-	int e = node_is_all(node_service(l->dir)) ? profile_service(l, q, &service, err) : 0;
+	int e = node_is_all(node_service(l->dir)) ? profile_service(l, s, &service, err) : 0;
 	if (e)
 		return e;
-	link_profile(l->dir, service, found->day, l->name, &target);
+	link_profile(l->dir, service, s->found.day, l->name, &target);
 	return new_link(l, &target, ret, err);
 }
 
-/* sel: of this one profile; taken on success. */
-static int new_profile_file(struct lookup *l, struct selection **sel, const struct found_profile *found, struct node **ret,
-                            struct error *err)
+static struct selection *with_id(const struct selection *sel, const struct ulid *id)
+{
+	struct selection *s = selection_copy(sel);
+	if (s) {
+		s->has_id = true;
+		s->id = *id;
+	}
+	return s;
+}
+
+static int new_profile_file(struct lookup *l, const struct sought *s, struct node **ret, struct error *err)
 {
 	_cleanup_(node_unrefp) struct node *n = NULL;
 	int e = node_new(l->dir, l->name, NODE_FILE, &n, err);
 	if (e)
 		return e;
+	n->sel = with_id(node_selection(l->dir), &s->id);
+	if (!n->sel)
+		return -ENOMEM;
 	n->file = FILE_ORIGINAL;
-	n->id = found->id;
-	n->mtime = found->time;
-	n->blocks = (found->stored_bytes + 511) / 512;
-	n->ino = node_ino_of(STR("profile"), str_of(node_selection(n)->service),
-	                     (struct str){ (const char *)found->id.b, sizeof found->id.b });
-	n->sel = TAKE_PTR(*sel);
+	n->id = s->id;
+	n->mtime = s->time;
+	n->blocks = (s->found.stored_bytes + 511) / 512;
+	struct str id = { (const char *)s->id.b, sizeof s->id.b };
+	n->ino = node_ino_of(STR("profile"), str_of(n->sel->service), id);
 	*ret = TAKE_PTR(n);
 	return 0;
 }
 
+static int point_cmp(const struct point *p, const struct sought *s)
+{
+	return p->time != s->time ? CMP(p->time, s->time) : memcmp(&p->id, &s->id, sizeof p->id);
+}
+
+/* Points are in order of time and id. */
+static int seek_profile(struct lookup *l, struct sought *s, struct error *err)
+{
+	const struct point *points;
+	size_t n, lo = 0;
+	int e = query_points(s->query, l->cancel, &points, &n, err);
+	if (e)
+		return e;
+	for (size_t hi = n; lo < hi;) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (point_cmp(&points[mid], s) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == n || point_cmp(&points[lo], s) != 0)
+		return absent(l, err);
+	s->at = lo;
+	return query_found(s->query, lo, &s->found, err);
+}
+
+/*
+ * Where the directory was listed, its plan is there and answers for each of its files; else the one profile
+ * is planned.
+ */
+static int plan_profile(struct lookup *l, struct sought *s, struct error *err)
+{
+	const struct selection *dir = node_selection(l->dir);
+	int e = plan_peek(l->tree, dir, &s->query, err);
+	if (e != ERR_PATH_ABSENT)
+		return e;
+	if (dir->has_id && memcmp(&dir->id, &s->id, sizeof s->id) != 0)
+		return absent(l, err);
+	_cleanup_(selection_freep) struct selection *sel = with_id(dir, &s->id);
+	return sel ? plan_once(l->tree, sel, l->cancel, &s->query, err) : -ENOMEM;
+}
+
 static int lookup_profile(struct lookup *l, struct node **ret, struct error *err)
 {
-	struct ulid id;
+	struct sought s = { 0 };
 	int32_t day;
-	if (!profile_name_id(l->name, &id))
+	if (!profile_name_parse(l->name, &s.time, &s.id))
 		return absent(l, err);
-	_cleanup_(selection_freep) struct selection *sel = selection_copy(node_selection(l->dir));
-	if (!sel)
-		return -ENOMEM;
-	if (sel->has_id && memcmp(&sel->id, &id, sizeof id) != 0)
-		return absent(l, err);
-	sel->has_id = true;
-	sel->id = id;
-	_cleanup_(query_unrefp) struct query *q = NULL;
-	struct found_profile found;
-	char name[PROFILE_NAME_LEN];
-	int e = plan_get(l->tree, sel, l->cancel, &q, err);
-	if (e)
-		return e;
-	if (!query_info(q)->profiles)
-		return absent(l, err);
-	e = query_found(q, 0, &found, err);
-	if (e)
-		return e;
-	if (strcmp(l->name, profile_name(found.time, &found.id, name)))
-		return absent(l, err);
-	return node_is_day(l->dir->parent, &day) ? new_profile_file(l, &sel, &found, ret, err)
-	                                         : new_profile_link(l, q, &found, ret, err);
+	int e = plan_profile(l, &s, err);
+	if (!e)
+		e = seek_profile(l, &s, err);
+	if (!e && node_is_day(l->dir->parent, &day))
+		e = new_profile_file(l, &s, ret, err);
+	else if (!e)
+		e = new_profile_link(l, &s, ret, err);
+	if (s.query)
+		query_unref(s.query);
+	return e;
 }
 
 static int lookup_function(struct lookup *l, struct node **ret, struct error *err)
@@ -475,8 +528,8 @@ static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 	}
 }
 
-int tree_lookup(struct tree *t, struct node *dir, const char *name, const struct cancel *cancel, struct node **ret,
-                struct error *err)
+int tree_lookup(struct tree *t, struct node *dir, const char *name, const struct cancel *cancel,
+                struct node **ret, struct error *err)
 {
 	struct lookup l = { .tree = t, .dir = dir, .name = name, .cancel = cancel };
 	if (dir->kind != NODE_DIR)

@@ -17,8 +17,8 @@ static struct str buf_str_of(const struct buf *b)
 
 static int ill_valued(const struct component *c, const char *what, struct error *err)
 {
-	return error_set(err, ERR_PATH, "'%.*s' is no value here: %s", (int)MIN(c->typed_value.len, (size_t)80),
-	                 c->typed_value.s, what);
+	int len = (int)MIN(c->typed_value.len, (size_t)80);
+	return error_set(err, ERR_PATH, "'%.*s' is no value here: %s", len, c->typed_value.s, what);
 }
 
 /* A new NUL-terminated copy of the value; refuses NUL inside. */
@@ -115,8 +115,9 @@ static int set_unit(struct selection *sel, const struct component *c, bool above
 {
 	if (unit_of(buf_str_of(&c->value)).dim != UNIT_OTHER)
 		return value_string(c, &sel->options.unit, err);
-	return above_time ? 0 : ill_valued(c, "a unit is one of time (ns, us, ms, s, min, hour), of size (B, kB, MB, GB) or count",
-	                                   err);
+	if (above_time)
+		return 0;
+	return ill_valued(c, "a unit is of time (ns, us, ms, s, min, hour), of size (B, kB, MB, GB), or count", err);
 }
 
 static int set_flag(const struct component *c, const char *off, const char *on, bool *flag, struct error *err)
@@ -142,7 +143,8 @@ static int set_id(struct selection *sel, const struct component *c, struct error
 	return 0;
 }
 
-static int add_filter(struct selection *sel, const struct component *c, enum filter_kind kind, struct error *err)
+static int add_filter(struct selection *sel, const struct component *c, enum filter_kind kind,
+                      struct error *err)
 {
 	struct str v = buf_str_of(&c->value);
 	if (memchr(v.s, '\0', v.len))

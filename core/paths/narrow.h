@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What a component does to a selection: narrows it, sets an option, or (below vs) replaces part of the baseline. Pure. */
+/*
+ * What a component does to a selection: narrows it, sets an option, or (below vs) replaces part of the
+ * baseline. Pure.
+ */
 
 #include "grammar.h"
 
 /*
- * COMPONENT_TIME, COMPONENT_ALL, COMPONENT_MATCHER and COMPONENT_OPTION. On failure *sel may have been changed in part.
- * above_time: where files are written too, and @unit may name any unit. ERR_PATH for what is ill-valued.
+ * COMPONENT_TIME, COMPONENT_ALL, COMPONENT_MATCHER and COMPONENT_OPTION. On failure *sel may have been
+ * changed in part. above_time: where files are written too, and @unit may name any unit. ERR_PATH for what is
+ * ill-valued.
  */
 int narrow(struct selection *sel, const struct component *c, bool above_time, struct error *err);
 

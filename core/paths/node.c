@@ -7,8 +7,9 @@
 #include "../base/hash.h"
 
 /*
- * A node is made by one lookup and never changes afterwards (but for the count of its references). It holds its
- * parent, so a path can always be told, and its own selection only where its component changed the parent's.
+ * A node is made by one lookup and never changes afterwards (but for the count of its references). It holds
+ * its parent, so a path can always be told, and its own selection only where its component changed the
+ * parent's.
  */
 
 #define INO_BITS 53

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * The tree: what a path means, what each directory lists, what each file holds; with no FUSE. `ls`, `cat` and the mount
- * share it. docs/paths.md is normative for the grammar.
+ * The tree: what a path means, what each directory lists, what each file holds; with no FUSE. `ls`, `cat` and
+ * the mount share it. docs/paths.md is normative for the grammar.
  *
- * A node is one resolved place. Nodes are immutable and counted; a directory node remembers the selection that its
- * components made, a file node its selection and rendering, a link its target.
+ * A node is one resolved place. Nodes are immutable and counted; a directory node remembers the selection
+ * that its components made, a file node its selection and rendering, a link its target.
  */
 
 #include "../db/db.h"
@@ -37,7 +37,7 @@ enum node_life {
 struct node_attr {
 	enum node_kind kind;
 	enum node_life life;
-	uint64_t ino;     /* files: of path and content version, below 2^53, nonzero; 0 for directories (the front end numbers them) */
+	uint64_t ino;     /* files: of content, below 2^53, nonzero; directories: 0 (the front end numbers them) */
 	int64_t mtime;    /* newest profile of the selection; a constant for what the grammar makes */
 	uint64_t size;    /* files whose size is known; links: length of the target */
 	bool size_known;
@@ -51,12 +51,16 @@ void node_unref(struct node *n);
 DEFINE_CLEANUP(struct node *, node_unref);
 
 /*
- * Finds one name (as typed, percent-encoded or not; "." and ".." are not for here) in a directory. Plans a file's query (no samples are
- * read, nothing is rendered). New reference. ERR_PATH_ABSENT; ERR_PATH for an ill-formed component; -ENOTDIR.
+ * Finds one name (as typed, percent-encoded or not; "." and ".." are not for here) in a directory. Plans a
+ * file's query (no samples are read, nothing is rendered). New reference. ERR_PATH_ABSENT; ERR_PATH for an
+ * ill-formed component; -ENOTDIR.
  */
-int tree_lookup(struct tree *t, struct node *dir, const char *name, const struct cancel *cancel, struct node **ret,
-                struct error *err);
-/* Walks a whole path ("a/b/../c", leading '/' or not), following links where `follow` also in the last component. */
+int tree_lookup(struct tree *t, struct node *dir, const char *name, const struct cancel *cancel,
+                struct node **ret, struct error *err);
+/*
+ * Walks a whole path ("a/b/../c", leading '/' or not), following links where `follow` also in the last
+ * component.
+ */
 int tree_walk(struct tree *t, const char *path, bool follow, const struct cancel *cancel, struct node **ret,
               struct error *err);
 
@@ -75,7 +79,8 @@ struct entry {
 	enum node_kind kind;
 };
 
-int listing_new(struct tree *t, struct node *dir, const struct cancel *cancel, struct listing **ret, struct error *err);
+int listing_new(struct tree *t, struct node *dir, const struct cancel *cancel, struct listing **ret,
+                struct error *err);
 void listing_free(struct listing *l);
 DEFINE_CLEANUP(struct listing *, listing_free);
 /* 1 and the i-th entry ("." and ".." not among them), 0 past the last. */
@@ -92,7 +97,8 @@ struct content {
 /* What is there already; NULL where it must be rendered. New reference. */
 struct content *node_content(struct tree *t, struct node *file);
 /* Renders (or takes what is there). Blocks; poll `cancel`. New reference. */
-int tree_render(struct tree *t, struct node *file, const struct cancel *cancel, struct content **ret, struct error *err);
+int tree_render(struct tree *t, struct node *file, const struct cancel *cancel, struct content **ret,
+                struct error *err);
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);
 DEFINE_CLEANUP(struct content *, content_unref);
@@ -113,7 +119,10 @@ int target_of(struct node *dir, struct target *ret, struct error *err);
 void target_done(struct target *t);
 int target_copy(const struct target *t, struct target *ret);
 
-/* Whether this name may be given to a file: ERR_PATH with "name it cpu.pb.gz" for one that reads as a component. */
+/*
+ * Whether this name may be given to a file: ERR_PATH with "name it cpu.pb.gz" for one that reads as a
+ * component.
+ */
 int tree_name_allowed(const char *name, struct error *err);
 /* A new service by mkdir: known to this tree until it has data or is forgotten. Names are raw. */
 int tree_add_service(struct tree *t, const char *name, struct error *err);

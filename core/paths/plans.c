@@ -5,13 +5,16 @@
 #include "tree.h"
 
 /*
- * Queries that are kept, the newest used first. A kept query is found in two ways: by selection and generation of the
- * view, which costs nothing; and, after the (cheap) plan on a newer view, by selection and print: where the newer view
- * gives the same profiles, the older query is used on, with the results that it has computed already.
+ * Queries that are kept, the newest used first. A kept query is found in two ways: by selection and
+ * generation of the view, which costs nothing; and, after the (cheap) plan on a newer view, by selection and
+ * print: where the newer view gives the same profiles, the older query is used on, with the results that it
+ * has computed already.
  *
- * The count bounds the memory: results belong to their query, and the query goes when it is not used.
+ * The count bounds the memory: results and open tables belong to their query, and the query goes when it is
+ * not used: pushed out by others, or at the next plan after a minute.
  */
-#define PLANS_MAX 24
+#define PLANS_MAX 12
+#define IDLE_NS (60 * NS_PER_S)
 #define KEY_MAX ((size_t)1 << 20)
 
 struct plan {
@@ -21,7 +24,8 @@ struct plan {
 	uint64_t hash;       /* of key */
 	uint64_t generation;
 	uint8_t print[PRINT_LEN];
-	uint64_t used;
+	uint64_t used;       /* count of uses, for the order */
+	int64_t used_at;     /* clock_monotonic() */
 };
 
 struct plans {
@@ -80,11 +84,13 @@ struct plan_key {
 
 static bool plan_has_key(const struct plan *p, const struct plan_key *k)
 {
-	return p->query && p->hash == k->hash && p->key_len == k->key.len && !memcmp(p->key, k->key.s, k->key.len);
+	return p->query && p->hash == k->hash && p->key_len == k->key.len &&
+	       !memcmp(p->key, k->key.s, k->key.len);
 }
 
 /* Under the lock. */
-static struct plan *plans_find(struct plans *ps, const struct plan_key *k, const uint64_t *generation, const uint8_t *print)
+static struct plan *plans_find(struct plans *ps, const struct plan_key *k, const uint64_t *generation,
+                               const uint8_t *print)
 {
 	for (size_t i = 0; i < PLANS_MAX; i++) {
 		struct plan *p = &ps->v[i];
@@ -92,6 +98,7 @@ static struct plan *plans_find(struct plans *ps, const struct plan_key *k, const
 		    (print && memcmp(p->print, print, PRINT_LEN) != 0))
 			continue;
 		p->used = ++ps->clock;
+		p->used_at = clock_monotonic();
 		return p;
 	}
 	return NULL;
@@ -116,7 +123,10 @@ static struct plan *plans_oldest(struct plans *ps)
 	return oldest;
 }
 
-/* Keeps q, or finds what is equal to it. replace: q is better than what is kept. Takes q; returns a reference. */
+/*
+ * Keeps q, or finds what is equal to it. replace: q is better than what is kept. Takes q; returns a
+ * reference.
+ */
 static struct query *plans_keep(struct plans *ps, const struct plan_key *k, uint64_t generation, bool replace,
                                 struct query *q)
 {
@@ -135,7 +145,10 @@ static struct query *plans_keep(struct plans *ps, const struct plan_key *k, uint
 	} else {
 		p = p ? p : plans_oldest(ps);
 		dropped = *p;
-		*p = (struct plan){ q, key, k->key.len, k->hash, generation, { 0 }, ++ps->clock };
+		*p = (struct plan){ .query = q, .key = key, .key_len = k->key.len, .hash = k->hash };
+		p->generation = generation;
+		p->used = ++ps->clock;
+		p->used_at = clock_monotonic();
 		memcpy(p->print, print, PRINT_LEN);
 	}
 	struct query *kept = query_ref(p->query);
@@ -144,6 +157,24 @@ static struct query *plans_keep(struct plans *ps, const struct plan_key *k, uint
 	if (dropped.query)
 		plan_clear(&dropped);
 	return kept;
+}
+
+/* Drops what was not used for a while. */
+static void plans_prune(struct plans *ps)
+{
+	struct plan dropped[PLANS_MAX];
+	size_t n = 0;
+	int64_t before = clock_monotonic() - IDLE_NS;
+	pthread_mutex_lock(&ps->lock);
+	for (size_t i = 0; i < PLANS_MAX; i++) {
+		if (ps->v[i].query && ps->v[i].used_at < before) {
+			dropped[n++] = ps->v[i];
+			ps->v[i] = (struct plan){ 0 };
+		}
+	}
+	pthread_mutex_unlock(&ps->lock);
+	while (n > 0)
+		plan_clear(&dropped[--n]);
 }
 
 static int plan_key_of(const struct selection *sel, struct buf *text, struct plan_key *ret)
@@ -156,10 +187,11 @@ static int plan_key_of(const struct selection *sel, struct buf *text, struct pla
 	return 0;
 }
 
-static int plan_anew(struct tree *t, struct view *v, const struct selection *sel, const struct plan_key *k, bool replace,
-                     const struct cancel *cancel, struct query **ret, struct error *err)
+static int plan_anew(struct tree *t, struct view *v, const struct selection *sel, const struct plan_key *k,
+                     bool replace, const struct cancel *cancel, struct query **ret, struct error *err)
 {
 	struct query *q;
+	plans_prune(t->plans);
 	int e = query_new(v, sel, cancel, &q, err);
 	if (e)
 		return e;
@@ -197,6 +229,39 @@ int plan_get(struct tree *t, const struct selection *sel, const struct cancel *c
 		return e;
 	e = plan_on_view(t, sel, &k, false, cancel, ret, err);
 	return is_stale(e) ? plan_on_view(t, sel, &k, true, cancel, ret, err) : e;
+}
+
+int plan_peek(struct tree *t, const struct selection *sel, struct query **ret, struct error *err)
+{
+	_buf_ struct buf text = BUF_INIT(KEY_MAX);
+	_cleanup_(view_unrefp) struct view *v = NULL;
+	struct plan_key k;
+	int e = plan_key_of(sel, &text, &k);
+	if (!e)
+		e = db_view(t->db, VIEW_MAX_AGE, &v, err);
+	if (e)
+		return e;
+	uint64_t generation = view_generation(v);
+	struct query *q = plans_take(t->plans, &k, &generation, NULL);
+	if (!q)
+		return ERR_PATH_ABSENT;
+	*ret = q;
+	return 0;
+}
+
+static int query_on(struct tree *t, const struct selection *sel, int64_t max_age, const struct cancel *cancel,
+                    struct query **ret, struct error *err)
+{
+	_cleanup_(view_unrefp) struct view *v = NULL;
+	int e = db_view(t->db, max_age, &v, err);
+	return e ? e : query_new(v, sel, cancel, ret, err);
+}
+
+int plan_once(struct tree *t, const struct selection *sel, const struct cancel *cancel, struct query **ret,
+              struct error *err)
+{
+	int e = query_on(t, sel, VIEW_MAX_AGE, cancel, ret, err);
+	return is_stale(e) ? query_on(t, sel, 0, cancel, ret, err) : e;
 }
 
 int plan_get_print(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN], bool fresh,

@@ -4,8 +4,8 @@
 #include "tree.h"
 
 /*
- * Where files are taken, the path says what they are: each LABEL=VALUE above a time is a label, @type, @unit, @kind and
- * @temporality fill in what the file does not say.
+ * Where files are taken, the path says what they are: each LABEL=VALUE above a time is a label, @type, @unit,
+ * @kind and @temporality fill in what the file does not say.
  */
 
 static void free_label(struct label *l)
@@ -120,14 +120,15 @@ static int denied(const struct node *dir, struct error *err)
 	if (dir->tree->opts.read_only)
 		return error_set(err, ERR_STORE_READONLY, "mounted read only");
 	if (dir->place == PLACE_ROOT)
-		return error_set(err, ERR_PATH_DENIED, "files are written into a service: mkdir SERVICE, then cp FILE SERVICE/");
+		return error_set(err, ERR_PATH_DENIED,
+		                 "files are written into a service: mkdir SERVICE, then cp FILE SERVICE/");
 	if (!service)
 		return error_set(err, ERR_PATH_DENIED, "no files are taken in .profilefs");
 	if (node_is_all(service))
 		return error_set(err, ERR_PATH_DENIED, "files are written into one service, not into @all");
 	if (dir->place == PLACE_SERVICE)
-		return error_set(err, ERR_PATH_DENIED, "files are written below LABEL=VALUE, @type=, @kind=, @unit= and "
-		                 "@temporality= alone");
+		return error_set(err, ERR_PATH_DENIED,
+		                 "files are written below LABEL=VALUE, @type=, @kind=, @unit= and @temporality= alone");
 	return error_set(err, ERR_PATH_DENIED, "files are written above a time: into /%s/", service->name);
 }
 
@@ -180,7 +181,7 @@ int tree_name_allowed(const char *name, struct error *err)
 	if (*name == '.' || grammar_never(name))
 		return 0;
 	if (component_read(name, &c, NULL) < 0)
-		return error_set(err, -EISDIR, "'%.100s' reads as a component of a path; name it cpu.pb.gz", name);
+		return error_set(err, -EISDIR, "'%.100s' reads as part of a path; name it cpu.pb.gz", name);
 	if (c.kind == COMPONENT_NAME || c.kind == COMPONENT_RENDERING)
 		return 0;
 	return error_set(err, -EISDIR, "'%.100s' reads as %s; name it cpu.pb.gz", name, component_word(c.kind));

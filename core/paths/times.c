@@ -72,7 +72,13 @@ static bool take_absolute(struct str s, struct civil *c, enum time_field *ret_la
 
 static int64_t field_length(enum time_field f)
 {
-	return f == FIELD_DAY ? NS_PER_DAY : f == FIELD_HOUR ? NS_PER_HOUR : f == FIELD_MINUTE ? NS_PER_MIN : NS_PER_S;
+	static const int64_t lengths[] = {
+		[FIELD_DAY] = NS_PER_DAY,
+		[FIELD_HOUR] = NS_PER_HOUR,
+		[FIELD_MINUTE] = NS_PER_MIN,
+		[FIELD_SECOND] = NS_PER_S,
+	};
+	return lengths[f];
 }
 
 /* Where the named year, month, ... ends; TIME_MAX where that does not fit. */
@@ -204,6 +210,8 @@ struct span times_common(struct span a, struct span b)
 const char *times_span_name(const struct span *s, char ret[SPAN_NAME_LEN])
 {
 	char a[TIME_LEN], b[TIME_LEN];
-	snprintf(ret, SPAN_NAME_LEN, "%s--%s", time_format_compact(s->from, a), time_format_compact(s->to, b));
+	time_format_compact(s->from, a);
+	time_format_compact(s->to, b);
+	snprintf(ret, SPAN_NAME_LEN, "%s--%s", a, b);
 	return ret;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Times as names: absolute (`2026`, `2026-11-22T1405`), intervals (`A--B`), of a day (`T14`) and relative (`last-15m`). All are
- * UTC and half-open. Pure: no clock, no store.
+ * Times as names: absolute (`2026`, `2026-11-22T1405`), intervals (`A--B`), of a day (`T14`) and relative
+ * (`last-15m`). All are UTC and half-open. Pure: no clock, no store.
  */
 
 #include "../base/clock.h"
@@ -28,7 +28,9 @@ enum time_verdict times_of_day(struct str s, struct span *ret);
 /* `last-N[smhdw]`: how long. */
 enum time_verdict times_last(struct str s, int64_t *ret_length);
 
-/* The span of `last-LENGTH` at a moment, both ends on 15 s and around it. false where that is out of range. */
+/*
+ * The span of `last-LENGTH` at a moment, both ends on 15 s and around it. false where that is out of range.
+ */
 bool times_last_span(int64_t now, int64_t length, struct span *ret);
 /* The UTC day of both ends: true where the span is not empty and lies within one. */
 bool times_one_day(const struct span *s, int32_t *ret_day);

@@ -104,7 +104,7 @@ int tree_add_service(struct tree *t, const char *name, struct error *err)
 {
 	if (!*name || strlen(name) > SERVICE_MAX)
 		return error_set(err, ERR_PATH, "a service's name has 1 to %d bytes", SERVICE_MAX);
-	if (*name == '.' || *name == '@' || grammar_never(name) || !strcmp(name, "README.md"))
+	if ((*name != '.' && grammar_never(name)) || !strcmp(name, "@all") || !strcmp(name, "README.md"))
 		return error_set(err, ERR_PATH, "'%s' cannot be a service's name", name);
 	if (t->opts.read_only)
 		return error_set(err, ERR_STORE_READONLY, "mounted read only");

@@ -94,6 +94,11 @@ int plan_get(struct tree *t, const struct selection *sel, const struct cancel *c
 /* The query with this print: ERR_STALE where a view of now gives another. fresh: not from what is kept. */
 int plan_get_print(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN], bool fresh,
                    const struct cancel *cancel, struct query **ret, struct error *err);
+/* What is kept for a view of now; ERR_PATH_ABSENT where nothing is. New reference. */
+int plan_peek(struct tree *t, const struct selection *sel, struct query **ret, struct error *err);
+/* As plan_get(), but not kept: for selections of one profile, of which there are many. */
+int plan_once(struct tree *t, const struct selection *sel, const struct cancel *cancel, struct query **ret,
+              struct error *err);
 /* What the results depend on: the fingerprints of the query and of its baseline. */
 void plan_print(struct query *q, uint8_t ret[PRINT_LEN]);
 
@@ -104,18 +109,31 @@ int facts_days(struct tree *t, const char *service, struct days *ret, struct err
 /* The newest of them that is not after today. ERR_PATH_ABSENT where there is none. */
 int facts_latest(struct tree *t, const char *service, int32_t *ret, struct error *err);
 /* The raw name of a type of the selection or of the service's newest day; new. ERR_PATH_ABSENT. */
-int facts_type(struct tree *t, const struct selection *sel, const char *typed, const struct cancel *cancel, char **ret,
-               struct error *err);
+int facts_type(struct tree *t, const struct selection *sel, const char *typed, const struct cancel *cancel,
+               char **ret, struct error *err);
 /* Likewise a label's key. */
-int facts_label(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel, struct buf *ret,
-                struct error *err);
-/* Likewise a label's value; "" where it has not the long form and the selection does not have it: ERR_PATH_ABSENT. */
-int facts_value(struct tree *t, const struct selection *sel, struct str label, struct str typed, const struct cancel *cancel,
+int facts_label(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel,
                 struct buf *ret, struct error *err);
+/*
+ * Likewise a label's value; "" where it has not the long form and the selection does not have it:
+ * ERR_PATH_ABSENT.
+ */
+int facts_value(struct tree *t, const struct selection *sel, struct str label, struct str typed,
+                const struct cancel *cancel, struct buf *ret, struct error *err);
 /* Likewise a function's name, for the form of long names. */
 int facts_function(struct tree *t, const struct selection *sel, struct str typed, const struct cancel *cancel,
                    struct buf *ret, struct error *err);
-/* A selection's copy for the values of a label: in a baseline, without what fixes the label. NULL out of memory. */
+/* Calls fn for each label of what q selects (some more than once); stops where it gives not 0, with that. */
+typedef int (*key_fn)(void *ctx, struct str key);
+int facts_each_label(struct tree *t, struct query *q, const struct cancel *cancel, key_fn fn, void *ctx,
+                     struct error *err);
+/* The values of a label, of profiles where they have it, else of samples; *ret is NULL where nothing has it. */
+int facts_values(struct query *q, struct str label, const struct cancel *cancel, const struct label_values **ret,
+                 struct error *err);
+/*
+ * A selection's copy for the values of a label: in a baseline, without what fixes the label. NULL out of
+ * memory.
+ */
 struct selection *facts_for_label(const struct selection *sel, struct str label);
 
 /* ---- links: targets of names ---- */
@@ -133,7 +151,7 @@ extern const char *const link_aliases[2];
 
 #define PROFILE_NAME_LEN (TIME_LEN + ULID_LEN + 16)
 const char *profile_name(int64_t time, const struct ulid *id, char ret[PROFILE_NAME_LEN]);
-bool profile_name_id(const char *name, struct ulid *ret);
+bool profile_name_parse(const char *name, int64_t *ret_time, struct ulid *ret);
 
 /* ---- files ---- */
 

@@ -87,7 +87,8 @@ void profile_warn(struct profile *p, const char *fmt, ...)
 
 static int out_of(struct error *err, const char *what, size_t i, const char *field, uint64_t v, size_t n)
 {
-	return error_set(err, ERR_FORMAT_REFERENCE, "%s %zu: %s %llu of %zu", what, i, field, (unsigned long long)v, n);
+	return error_set(err, ERR_FORMAT_REFERENCE,
+	                 "%s %zu: %s %llu of %zu", what, i, field, (unsigned long long)v, n);
 }
 
 static int verify_strings(const struct profile *p, struct error *err)
@@ -151,10 +152,12 @@ static int verify_column(const uint32_t *at, size_t n, size_t n_samples, size_t 
 	if (!n && !n_samples && !total)
 		return 0;
 	if (n != n_samples + 1 || at[0] || at[n_samples] != total)
-		return error_set(err, ERR_FORMAT_REFERENCE, "the %s column does not fit %zu samples", name, n_samples);
+		return error_set(err, ERR_FORMAT_REFERENCE,
+		                 "the %s column does not fit %zu samples", name, n_samples);
 	for (size_t i = 0; i < n_samples; i++)
 		if (at[i] > at[i + 1])
-			return error_set(err, ERR_FORMAT_REFERENCE, "sample %zu: its %ss end before they start", i, name);
+			return error_set(err, ERR_FORMAT_REFERENCE,
+			                 "sample %zu: its %ss end before they start", i, name);
 	return 0;
 }
 

@@ -20,8 +20,8 @@ struct regex {
 
 static pcre2_code *compile(struct str pattern, uint32_t options, int *ret_code, size_t *ret_at)
 {
-	pcre2_code *code = pcre2_compile((PCRE2_SPTR)(pattern.s ? pattern.s : ""), pattern.len, options, ret_code, ret_at,
-	                                 NULL);
+	PCRE2_SPTR s = (PCRE2_SPTR)(pattern.s ? pattern.s : "");
+	pcre2_code *code = pcre2_compile(s, pattern.len, options, ret_code, ret_at, NULL);
 	if (code)
 		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where it fails, the interpreter runs */
 	return code;

@@ -92,7 +92,7 @@ static int self_add(struct fold *f, uint32_t node, uint32_t slot, wide_t value)
 	return 0;
 }
 
-static wide_t sum_of(const struct part_sums *s, uint32_t slot, uint32_t stack)
+static inline wide_t sum_of(const struct part_sums *s, uint32_t slot, uint32_t stack)
 {
 	wide_t v = s->narrow[slot] ? s->narrow[slot][stack] : 0;
 	return s->wide[slot] ? v + s->wide[slot][stack] : v;
@@ -110,7 +110,7 @@ static int enter_sums(struct fold *f, uint32_t node, const struct part_sums *s, 
 	return r;
 }
 
-static bool holds(const struct part_sums *s, uint32_t n_slots, uint32_t stack)
+static inline bool holds(const struct part_sums *s, uint32_t n_slots, uint32_t stack)
 {
 	for (uint32_t slot = 0; slot < n_slots; slot++)
 		if (sum_of(s, slot, stack))

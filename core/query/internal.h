@@ -12,9 +12,10 @@
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
  *     fold.c       sums by stack of all datasets into one prefix tree
- *     tree.c, merge_pprof.c, points.c, steps.c, labels.c    the results
+ *     tree.c, merge_types.c, merge_pprof.c, points.c, steps.c, labels.c    the results
  */
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -102,6 +103,8 @@ struct qpart {
 	struct dataset *dataset;
 	const struct dataset_info *info;
 	const struct profiles *profiles;
+	const struct str *strings;
+	uint32_t n_strings;
 	const struct symbols *symbols;   /* NULL until samples are read */
 	const struct labelsets *labelsets;
 	struct labelset_match *matches;  /* by label set; NULL where no series is pending */
@@ -209,7 +212,7 @@ static inline bool match_sample(const struct qpart *p, const struct series_plan 
 /* Drops rows none of whose samples match. Reads label columns. */
 int match_rows(struct query *q, const struct cancel *cancel, struct error *err);
 /* The text of a sample label's value; numbers in decimal, in buf. */
-struct str sample_label_text(const struct symbols *sym, const struct sample_label *l, char buf[24]);
+struct str sample_label_text(const struct qpart *p, const struct sample_label *l, char buf[24]);
 
 /* ---- samples ---- */
 
@@ -300,6 +303,7 @@ struct item {
 
 struct symtab_part {
 	uint32_t *strings, *functions, *files, *locations; /* to the numbering here; NONE: not yet */
+	uint32_t *frames; /* of functions */
 };
 
 struct symtab {
@@ -407,6 +411,16 @@ int fold_finish(const struct fold *f, const uint32_t *rank, const int64_t *divis
 void folded_done(struct folded *f);
 #define _folded_ _cleanup_(folded_done)
 
+/* The columns of a merged profile; filled into a fold. */
+struct merged_types {
+	struct slot *v;
+	uint32_t n, main; /* main: NONE where all types were asked for */
+};
+
+void merged_types_done(struct merged_types *t);
+int merge_types(struct query *q, struct fold *fold, struct merged_types *ret, const struct cancel *cancel,
+                struct error *err);
+
 /* ---- memos ---- */
 
 void memo_tree_free(struct memo_tree *m);
@@ -425,5 +439,6 @@ struct memo_points {
 };
 int points_make(struct query *q, const struct cancel *cancel, struct error *err);
 
-/* labels.c */
+/* labels.c. types_make() fills q->types once. Caller holds the lock. */
+int types_make(struct query *q);
 struct str label_get(const struct label *labels, size_t n, struct str key);

@@ -107,7 +107,7 @@ static int count_row(struct counter *c, const struct qpart *p, const uint32_t *s
 			if (idset_next(seen, &at))
 				continue;
 			char number[24];
-			struct str value = sample_label_text(p->symbols, l, number);
+			struct str value = sample_label_text(p, l, number);
 			r = idset_add(seen, id, 0);
 			if (r >= 0)
 				r = count(c, part_string(p, l->key), value, true, 1, l->is_num);
@@ -338,8 +338,10 @@ static int type_cmp(const void *a, const void *b)
 	return str_cmp(((const struct type_count *)a)->name, ((const struct type_count *)b)->name);
 }
 
-static int types_make(struct query *q)
+int types_make(struct query *q)
 {
+	if (q->types)
+		return 0;
 	type_tallies_t all = { 0 };
 	int r = 0;
 	q->type_names = BUF_INIT((size_t)16 << 20);
@@ -378,7 +380,7 @@ int query_types(struct query *q, const struct type_count **ret, size_t *ret_n, s
 	pthread_mutex_lock(&q->lock);
 	int r = untyped_of(q, err);
 	struct query *of = q->untyped ? q->untyped : q;
-	if (r >= 0 && !of->types)
+	if (r >= 0)
 		r = types_make(of);
 	if (r >= 0) {
 		*ret = of->types;

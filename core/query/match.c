@@ -77,10 +77,10 @@ bool match_series(const struct query *q, struct str service, const struct series
 	return true;
 }
 
-struct str sample_label_text(const struct symbols *sym, const struct sample_label *l, char buf[24])
+struct str sample_label_text(const struct qpart *p, const struct sample_label *l, char buf[24])
 {
 	if (!l->is_num)
-		return l->str < sym->n_strings ? sym->strings[l->str] : (struct str){ "", 0 };
+		return part_string(p, l->str);
 	int n = snprintf(buf, 24, "%lld", (long long)l->num);
 	return (struct str){ buf, (size_t)n };
 }
@@ -94,7 +94,7 @@ static void judge_labelset(const struct qpart *p, const struct matcher *m, uint6
 		if (!str_eq(part_string(p, l->key), matcher_key(m)))
 			continue;
 		char number[24];
-		bool matches = matcher_matches(m, sample_label_text(p->symbols, l, number));
+		bool matches = matcher_matches(m, sample_label_text(p, l, number));
 		has = true;
 		any |= matches;
 		all &= matches;

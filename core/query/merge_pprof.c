@@ -25,9 +25,9 @@ struct merger {
 	struct query *q;
 	struct symtab *t;
 	struct profile *p;
+	const struct merged_types *types;
 	VEC(struct place) places;
 	uint32_t *strings, *functions, *locations; /* of the symtab, to the result's */
-	const uint32_t *rank;
 };
 
 static void merger_done(struct merger *m)
@@ -67,7 +67,7 @@ static int add_part_mapsets(struct merger *m, uint32_t part)
 	if (!seen)
 		return -ENOMEM;
 	int e = 0;
-	for (uint32_t i = 0; i < p->n_rows && e >= 0; i++) {
+	for (uint32_t i = 0; p->symbols && i < p->n_rows && e >= 0; i++) {
 		const struct row *r = &q->rows.v[p->rows[i]];
 		uint32_t set = row_of(q, r)->mapset;
 		if (r->role != ROLE_TAKEN || set >= p->profiles->n_mapsets || seen[set])
@@ -400,22 +400,22 @@ static void put_agreed(struct merger *m, const struct agreed *a)
 /* An empty selection is a profile of the type that was asked for, without samples. */
 static int put_types(struct merger *m)
 {
-	struct query *q = m->q;
+	const struct merged_types *types = m->types;
 	struct profile *p = m->p;
-	for (uint32_t i = 0; i < q->n_slots; i++) {
+	for (uint32_t i = 0; i < types->n; i++) {
 		struct value_type *to = VEC_PUSH(&p->types);
 		if (!to)
 			return -ENOMEM;
-		*to = (struct value_type){ text(m, q->slots[i].type), text(m, q->slots[i].unit) };
+		*to = (struct value_type){ text(m, types->v[i].type), text(m, types->v[i].unit) };
 	}
-	if (q->n_slots) {
-		p->default_type = p->types.v[q->main_slot].type;
+	if (types->n) {
+		p->default_type = types->main < types->n ? p->types.v[types->main].type : 0;
 		return 0;
 	}
 	struct value_type *to = VEC_PUSH(&p->types);
 	if (!to)
 		return -ENOMEM;
-	p->default_type = text(m, str_of(q->sel->type ? q->sel->type : "samples"));
+	p->default_type = text(m, str_of(m->q->sel->type ? m->q->sel->type : "samples"));
 	*to = (struct value_type){ p->default_type, 0 };
 	return 0;
 }
@@ -443,30 +443,20 @@ static int put_head(struct merger *m)
 
 /* ---- all of it ---- */
 
-static int fold_locations(struct query *q, struct fold *fold, const struct cancel *cancel, struct error *err)
-{
-	_sums_ struct sums sums = { 0 };
-	int r = q->symtab ? 0 : symtab_new(q, &q->symtab);
-	if (r >= 0 && q->n_slots)
-		r = values_read(q, WANT_ALL, cancel, &sums, err);
-	if (r >= 0)
-		r = fold_init(fold, q, q->symtab, true, MAX(q->n_slots, 1u));
-	return r < 0 ? r : fold_sums(fold, &sums, 0, cancel, err);
-}
-
-static int finish(struct query *q, const struct fold *fold, struct folded *ret)
+static int finish(const struct fold *fold, const struct merged_types *types, struct folded *ret)
 {
 	_free_ uint32_t *rank = NULL;
-	int64_t divisors[64] = { 0 };
-	for (uint32_t s = 0; s < q->n_slots; s++)
-		divisors[s] = q->slots[s].class == TYPE_INSTANT ? q->slots[s].covered : 0;
-	int r = symtab_rank_locations(q->symtab, &rank);
+	_free_ int64_t *divisors = calloc((size_t)types->n + 1, sizeof *divisors);
+	int r = divisors ? symtab_rank_locations(fold->symtab, &rank) : -ENOMEM;
+	for (uint32_t s = 0; r >= 0 && s < types->n; s++)
+		divisors[s] = types->v[s].class == TYPE_INSTANT ? types->v[s].covered : 0;
 	return r < 0 ? r : fold_finish(fold, rank, divisors, ret);
 }
 
-static int merge(struct query *q, const struct folded *folded, const struct cancel *cancel, struct profile *p)
+static int merge(struct query *q, const struct folded *folded, const struct merged_types *types,
+                 const struct cancel *cancel, struct profile *p)
 {
-	_cleanup_(merger_done) struct merger m = { .q = q, .t = q->symtab, .p = p };
+	_cleanup_(merger_done) struct merger m = { .q = q, .t = q->symtab, .p = p, .types = types };
 	int r = places_make(&m);
 	if (r < 0)
 		return r;
@@ -483,13 +473,16 @@ static int merge(struct query *q, const struct folded *folded, const struct canc
 
 static int profile_make(struct query *q, const struct cancel *cancel, struct profile *ret, struct error *err)
 {
+	_cleanup_(merged_types_done) struct merged_types types = { 0 };
 	_fold_ struct fold fold = { 0 };
 	_folded_ struct folded folded = { 0 };
-	int r = fold_locations(q, &fold, cancel, err);
+	int r = q->symtab ? 0 : symtab_new(q, &q->symtab);
 	if (r >= 0)
-		r = finish(q, &fold, &folded);
+		r = merge_types(q, &fold, &types, cancel, err);
 	if (r >= 0)
-		r = merge(q, &folded, cancel, ret);
+		r = finish(&fold, &types, &folded);
+	if (r >= 0)
+		r = merge(q, &folded, &types, cancel, ret);
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 

@@ -47,7 +47,7 @@ const struct header *header_of(const struct qpart *p, uint32_t header)
 
 struct str part_string(const struct qpart *p, uint32_t i)
 {
-	return i < p->symbols->n_strings ? p->symbols->strings[i] : (struct str){ "", 0 };
+	return i < p->n_strings ? p->strings[i] : (struct str){ "", 0 };
 }
 
 static bool name_is(const char *want, struct str type, struct str unit, struct str kind)
@@ -141,7 +141,7 @@ static int part_prepare(void *arg, size_t i)
 	if (r >= 0)
 		r = part_tables(q, p, err);
 	if (r >= 0)
-		r = dataset_symbols(p->dataset, &p->symbols, err);
+		r = dataset_strings(p->dataset, &p->strings, &p->n_strings, err);
 	if (r < 0)
 		return r;
 	for (uint32_t h = 0; h < p->profiles->n_headers; h++)

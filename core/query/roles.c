@@ -145,11 +145,11 @@ static bool all_agree(struct query *q)
 static int slots_choose(struct query *q)
 {
 	const struct row *first = first_taken(q);
-	if (!first || !q->sel->type)
-		return 0;
 	for (size_t i = 0; i < q->rows.n; i++)
 		if (q->rows.v[i].role == ROLE_TAKEN)
 			row_header(q, &q->rows.v[i])->used = true;
+	if (!first || !q->sel->type)
+		return 0;
 	const struct qpart *p = &q->parts.v[first->part];
 	const struct header *h = header_of(p, row_of(q, first)->header);
 	q->n_slots = MIN(h->n_types, 64u);

@@ -43,6 +43,7 @@ static void part_done(struct symtab_part *p)
 	free(p->functions);
 	free(p->files);
 	free(p->locations);
+	free(p->frames);
 }
 
 void symtab_free(struct symtab *t)
@@ -364,7 +365,7 @@ static uint32_t file_name(struct symtab *t, uint32_t part, uint32_t location, co
 	return symtab_intern(t, (struct str){ text, (size_t)n }, true);
 }
 
-uint32_t symtab_frame(struct symtab *t, uint32_t part, uint32_t location, uint32_t line, enum granularity by)
+static uint32_t make_frame(struct symtab *t, uint32_t part, uint32_t location, uint32_t line, enum granularity by)
 {
 	const struct symbols *sym = part_symbols(t, part);
 	const struct sym_location *l = &sym->locations[location];
@@ -387,6 +388,19 @@ uint32_t symtab_frame(struct symtab *t, uint32_t part, uint32_t location, uint32
 	if (k.name == NONE || k.file == NONE || k.mapping == NONE)
 		return NONE;
 	return frame_intern(t, &k);
+}
+
+/* By function, a function with a name is the same frame wherever it is called. */
+uint32_t symtab_frame(struct symtab *t, uint32_t part, uint32_t location, uint32_t line, enum granularity by)
+{
+	const struct symbols *sym = part_symbols(t, part);
+	const struct sym_function *f = by == BY_FUNCTION ? line_function(sym, line) : NULL;
+	if (!f || !(sym->strings[f->name].len || sym->strings[f->system_name].len))
+		return make_frame(t, part, location, line, by);
+	uint32_t *slot = slot_at(&t->parts[part].frames, sym->n_functions, (uint32_t)(f - sym->functions));
+	if (slot && *slot == NONE)
+		*slot = make_frame(t, part, location, line, by);
+	return slot ? *slot : NONE;
 }
 
 /* ---- stacks ---- */

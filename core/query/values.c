@@ -49,6 +49,7 @@ struct pass {
 	struct job *jobs;
 	size_t n_jobs;
 	struct filters *filters;
+	struct error *errors;    /* by part */
 	uint8_t **keeps;         /* by part, by stack: 0 not asked, 1 dropped, 2 kept */
 	atomic_bool found;       /* a difference */
 	atomic_uint damaged;
@@ -312,6 +313,16 @@ static int list_totals(const struct pass *pass, const struct row *r, const struc
 	return e;
 }
 
+/* A part that is only looked back to has its symbols loaded when the first row asks; others have them. */
+static int row_symbols(struct pass *pass, const struct row *r, struct error *err)
+{
+	struct qpart *p = &pass->q->parts.v[r->part];
+	pthread_mutex_lock(&pass->q->symtab->lock);
+	int e = p->symbols ? 0 : dataset_symbols(p->dataset, &p->symbols, err);
+	pthread_mutex_unlock(&pass->q->symtab->lock);
+	return e;
+}
+
 /* The predecessor's totals, where no job has held them: in the numbering of its own part. New. */
 static int fetch_totals(struct pass *pass, struct job *job, uint32_t row, struct held **ret)
 {
@@ -321,7 +332,9 @@ static int fetch_totals(struct pass *pass, struct job *job, uint32_t row, struct
 	if (!h)
 		return -ENOMEM;
 	struct samples samples;
-	int e = other_group(pass, job, r);
+	int e = row_symbols(pass, r, &job->error);
+	if (e >= 0)
+		e = other_group(pass, job, r);
 	if (e >= 0)
 		e = group_samples(job->other, row_of(q, r), &samples, &job->error);
 	if (e >= 0)
@@ -631,6 +644,7 @@ static void pass_done(struct pass *pass)
 		free(pass->keeps[i]);
 	free(pass->keeps);
 	free(pass->wants);
+	free(pass->errors);
 }
 
 static uint32_t wanted_rows(const struct pass *pass, const struct qpart *p)
@@ -672,6 +686,36 @@ static bool has_ordinals(const struct symbols *sym)
 	return false;
 }
 
+static int load_symbols(void *arg, size_t i)
+{
+	struct pass *pass = arg;
+	struct qpart *p = &pass->q->parts.v[i];
+	if (p->symbols || !wanted_rows(pass, p))
+		return 0;
+	int r = cancel_check(pass->cancel);
+	if (r >= 0)
+		r = dataset_symbols(p->dataset, &p->symbols, &pass->errors[i]);
+	if (r >= 0)
+		p->ordinals = has_ordinals(p->symbols);
+	if (!error_is_damage(r))
+		return r;
+	atomic_fetch_add(&pass->damaged, 1);
+	return 0;
+}
+
+static int pass_symbols(struct pass *pass, struct error *err)
+{
+	struct query *q = pass->q;
+	pass->errors = calloc(q->parts.n + 1, sizeof *pass->errors);
+	if (!pass->errors)
+		return -ENOMEM;
+	int r = pool_each(query_pool(q), q->parts.n, load_symbols, pass);
+	for (size_t i = 0; r < 0 && err && i < q->parts.n; i++)
+		if (pass->errors[i].code == r)
+			*err = pass->errors[i];
+	return r;
+}
+
 static int make_jobs(struct pass *pass)
 {
 	struct query *q = pass->q;
@@ -682,9 +726,7 @@ static int make_jobs(struct pass *pass)
 	int r = 0;
 	for (size_t i = 0; i < q->parts.n && r >= 0; i++) {
 		uint32_t n = wanted_rows(pass, &q->parts.v[i]);
-		if (n)
-			q->parts.v[i].ordinals = has_ordinals(q->parts.v[i].symbols);
-		if (n)
+		if (n && q->parts.v[i].symbols)
 			r = cut_part(pass, (uint32_t)i, MAX(1u, MIN(threads, n / JOB_ROWS)));
 	}
 	return r;
@@ -720,7 +762,9 @@ static bool any_wanted(const struct pass *pass)
 static int pass_run(struct pass *pass, struct error *err)
 {
 	struct query *q = pass->q;
-	int r = make_jobs(pass);
+	int r = pass_symbols(pass, err);
+	if (r >= 0)
+		r = make_jobs(pass);
 	if (r >= 0)
 		r = pool_each(pass->filtered && pass->row_values ? NULL : query_pool(q), pass->n_jobs, run_job, pass);
 	for (size_t i = 0; r < 0 && err && i < pass->n_jobs; i++)
@@ -758,14 +802,30 @@ static void cover_slots(struct query *q)
 
 /* ---- what is known at the end ---- */
 
-static void finish_info(struct query *q, unsigned damaged)
+static void info_damage(const struct pass *pass, struct query_info *info)
+{
+	const struct error *first = NULL;
+	for (size_t i = 0; i < pass->q->parts.n && !first; i++)
+		if (error_is_damage(pass->errors[i].code))
+			first = &pass->errors[i];
+	for (size_t i = 0; i < pass->n_jobs && !first; i++)
+		if (error_is_damage(pass->jobs[i].error.code))
+			first = &pass->jobs[i].error;
+	if (first && !info->damaged)
+		snprintf(info->damage, sizeof info->damage, "%.*s", (int)sizeof info->damage - 1, first->text);
+	info->damaged += atomic_load(&pass->damaged);
+}
+
+/* pass is NULL where no samples were read. */
+static void finish_info(struct query *q, const struct pass *pass)
 {
 	struct query_info *info = &q->info;
 	const struct slot *main = &q->slots[q->main_slot];
 	if (atomic_load(&q->info_whole))
 		return;
 	*info = q->plan_info;
-	info->damaged += damaged;
+	if (pass)
+		info_damage(pass, info);
 	info->covered = main->class == TYPE_INSTANT && !main->unweighted ? main->covered : 0;
 	bool any = false;
 	info->first = info->last = 0;
@@ -820,7 +880,7 @@ static int read_once(struct pass *pass, struct sums *ret, bool *ret_again, struc
 	*ret_again = atomic_load(&pass->found);
 	if (*ret_again)
 		return scan_rest(q, pass->first, pass->n_slots, pass->cancel, err);
-	finish_info(q, atomic_load(&pass->damaged));
+	finish_info(q, pass);
 	q->values_known |= pass->row_values;
 	return ret ? merge_jobs(pass, ret) : 0;
 }
@@ -875,7 +935,7 @@ int values_rows(struct query *q, const struct cancel *cancel, struct error *err)
 			r->value = total_of(q, r, column);
 	}
 	cover_slots(q);
-	finish_info(q, 0);
+	finish_info(q, NULL);
 	q->values_known = true;
 	return 0;
 }

@@ -42,7 +42,7 @@ static unsigned class_of(uint64_t width)
 
 #define N_CLASSES (64 * 16)
 
-/* The widest nodes, those of the last class that has room in preorder: so a parent is in before its children. */
+/* The widest nodes, of the last class as many as have room, in preorder: parents come first. */
 static void choose_table(struct flame *f)
 {
 	size_t counts[N_CLASSES] = { 0 };
@@ -151,7 +151,8 @@ static bool walk_boxes(const struct flame *f, struct flame_fit fit, uint64_t *ne
 	return finish_run(f, fit, &run, box, arg);
 }
 
-int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *arg, const struct flame_box *b), void *arg)
+int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *arg, const struct flame_box *b),
+               void *arg)
 {
 	if (!flame_total(f))
 		return 0;
@@ -162,16 +163,9 @@ int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *ar
 	return 0;
 }
 
-struct counting {
-	const struct flame *f;
-	size_t elements;
-};
-
 static bool count_box(void *arg, const struct flame_box *b)
 {
-	struct counting *c = arg;
-	c->elements += flame_px(c->f, b->width) >= FLAME_TEXT_PX ? 3 : 2;
-	return c->elements <= FLAME_ELEMENTS;
+	return ++*(size_t *)arg <= FLAME_BOXES;
 }
 
 /* Narrow frames go first; a tree that is full of wide ones loses its upper levels. */
@@ -179,8 +173,8 @@ struct flame_fit flame_fit(const struct flame *f)
 {
 	struct flame_fit fit = { FLAME_LEAST_PX, FLAME_LEVELS };
 	for (;;) {
-		struct counting c = { .f = f };
-		if (flame_each(f, fit, count_box, &c) < 0 || c.elements <= FLAME_ELEMENTS)
+		size_t n = 0;
+		if (flame_each(f, fit, count_box, &n) < 0 || n <= FLAME_BOXES)
 			return fit;
 		if (fit.least_px < 1 || fit.levels <= 50)
 			fit.least_px *= 1.5;

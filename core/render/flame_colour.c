@@ -5,8 +5,9 @@
 #include "flamegraph.h"
 
 /*
- * A hue by the package, one of three shades by the function: hashes of the names alone, so that a package has the same
- * colour in every picture. Black on the light ones and white on the dark ones have a contrast of at least 4.5 to 1.
+ * A hue by the package, one of three shades by the function: hashes of the names alone, so that a package has
+ * the same colour in every picture. Black on the light ones and white on the dark ones have a contrast of at
+ * least 4.5 to 1.
  */
 
 #define HUES 20
@@ -17,7 +18,7 @@ static bool is_upper(char c)
 	return c >= 'A' && c <= 'Z';
 }
 
-/* Where arguments, receivers or template parameters begin; a leading `<T as ..>` or `(anonymous ..)` stays. */
+/* Where arguments, receivers or template parameters begin; a leading `<T as ..>` stays. */
 static size_t without_arguments(struct str s)
 {
 	for (size_t i = 1; i < s.len; i++)
@@ -26,7 +27,7 @@ static size_t without_arguments(struct str s)
 	return s.len;
 }
 
-/* "java.util.HashMap.put": a component that begins with a capital is a class, what is before it the package. */
+/* "java.util.HashMap.put": a component that begins with a capital is a class, before it is the package. */
 static size_t dotted_package(struct str s, size_t from)
 {
 	const char *dot = memchr(s.s + from, '.', s.len - from);
@@ -79,8 +80,8 @@ static unsigned channel(double hue, double saturation, double light, unsigned n)
 static void put_class(struct buf *out, unsigned i, double saturation, double light)
 {
 	double hue = (double)(i % HUES) * 360 / HUES;
-	buf_printf(out, ".c%u{fill:#%02x%02x%02x}", i, channel(hue, saturation, light, 0), channel(hue, saturation, light, 8),
-	           channel(hue, saturation, light, 4));
+	buf_printf(out, ".c%u{fill:#%02x%02x%02x}", i, channel(hue, saturation, light, 0),
+	           channel(hue, saturation, light, 8), channel(hue, saturation, light, 4));
 }
 
 void flame_palette(struct buf *out)

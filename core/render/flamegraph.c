@@ -4,36 +4,44 @@
 #include <string.h>
 
 /*
- * The flame graph: a picture that is complete without script (the root at the bottom, a title on each frame), and with
- * script zooms, searches and keeps its state in the fragment. The script draws from a table beside the picture, so that
- * zooming shows what the picture has no room for.
+ * The flame graph: a picture that is complete without script (the root at the bottom, a title on each frame),
+ * and with script zooms, searches and keeps its state in the fragment. The script draws from a table beside
+ * the picture, so that zooming shows what the picture has no room for.
  *
- * The table is text in two <metadata> elements, never code. "names": one per line, the first character its colour, `\`
- * and line ends escaped by `\`. "tree": the nodes in preorder, three numbers each: how many levels up from the previous
- * node's child level, the name, the own width; as base 64 digits, five bits each, least first, the sixth says that another
- * follows.
+ * The table is text in two kinds of <metadata> elements, never code; of each kind there are several where it
+ * is long, since XML parsers bound a text. "names": one per line, the first character its colour, `\` and
+ * line ends escaped by `\`. "tree": the nodes in preorder, three numbers each: how many levels up from the
+ * previous node's child level, the name, the own width; as base 64 digits, five bits each, least first, the
+ * sixth says that another follows.
  */
 
 #define TITLE_MAX 1000 /* bytes of a name in a title; the table has it whole */
 #define NAMES_MAX ((size_t)1 << 30)
+#define TABLE_NAME_MAX 65536 /* bytes of a name in the table */
+#define CHUNK 4000000        /* bytes of one element of the table; parsers take 10 MB */
 #define NAME_ALL 0     /* fixed entries of the names */
 #define NAME_REST 1
 #define N_FIXED 2
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+#define FONT "12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace"
+
 static const char style[] =
-	"text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#111;pointer-events:none}\n"
-	"svg{background:#fff}.bg{fill:#fff}.m{text-anchor:middle}.e{text-anchor:end}.t{font-size:16px}.r{fill:#b0b0b0}.a{fill:#dedede}\n"
-	".frames rect{cursor:pointer}.frames .w{stroke:#fff;stroke-width:.5}.frames rect:hover{stroke:#111;stroke-width:1}.frames .f{stroke:#0a58ca;stroke-width:2}\n"
+	"text{font:" FONT ";fill:#111;pointer-events:none}\n"
+	"svg{background:#fff}.bg{fill:#fff}.m{text-anchor:middle}.e{text-anchor:end}.t{font-size:16px}\n"
+	".r{fill:#b0b0b0}.a{fill:#dedede}\n"
+	".frames rect{cursor:pointer}.frames .w{stroke:#fff;stroke-width:.5}\n"
+	".frames rect:hover{stroke:#111;stroke-width:1}.frames .f{stroke:#0a58ca;stroke-width:2}\n"
 	".b{cursor:pointer;pointer-events:all;text-decoration:underline}.x{fill:#b00020}\n"
 	".frames .s{fill:rgb(230,0,230)}\n"
-	"input{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;width:100%;box-sizing:border-box}\n";
+	"input{font:" FONT ";width:100%;box-sizing:border-box}\n";
 
 static const char dark_style[] =
-	"@media (prefers-color-scheme:dark){svg{background:#16181c}text{fill:#f4f4f4}.bg{fill:#16181c}.frames .w{stroke:#16181c}.r{fill:#6a6a6a}.a{fill:#33363d}\n"
-	".frames rect:hover{stroke:#f4f4f4}.frames .f{stroke:#7ab8ff}.x{fill:#ff8a9a}.frames .s{fill:rgb(230,0,230)}\n"
-	".frames text.s{fill:#111}}\n"
+	"@media (prefers-color-scheme:dark){\n"
+	"svg{background:#16181c}text{fill:#f4f4f4}.bg{fill:#16181c}.r{fill:#6a6a6a}.a{fill:#33363d}\n"
+	".frames .w{stroke:#16181c}.frames rect:hover{stroke:#f4f4f4}.frames .f{stroke:#7ab8ff}\n"
+	".x{fill:#ff8a9a}.frames .s{fill:rgb(230,0,230)}}\n"
 	".frames text.s{fill:#111}\n"
 	"@media print{.b{display:none}}\n";
 
@@ -91,7 +99,7 @@ static void put_title_name(struct buf *out, struct str s)
 		buf_puts(out, "..");
 }
 
-/* As much of a name as fits into so many columns of a fixed-width font; characters from U+1100 on take two. */
+/* As much of a name as fits into so many columns of a fixed-width font: two for one from U+1000 on. */
 static void put_fitting(struct buf *out, struct str s, int columns)
 {
 	size_t at = 0, whole = 0;
@@ -139,7 +147,7 @@ static void put_remainder_title(struct picture *p, const struct flame_box *b)
 	buf_puts(p->out, b->frames == 1 ? " frame, too narrow to draw (" : " frames, too narrow to draw (");
 	put_value(p->out, &p->shown, (int64_t)(b->width << p->flame->shift));
 	buf_puts(p->out, ", ");
-	share_format(p->out, (int64_t)b->width, (int64_t)flame_total(p->flame));
+	put_share(p->out, (int64_t)b->width, (int64_t)flame_total(p->flame));
 	buf_putc(p->out, ')');
 }
 
@@ -150,7 +158,7 @@ static void put_frame_title(struct picture *p, uint32_t node, struct str name)
 	buf_puts(p->out, " (");
 	put_value(p->out, &p->shown, n->total);
 	buf_puts(p->out, ", ");
-	share_format(p->out, n->total, p->tree->total);
+	put_share(p->out, n->total, p->tree->total);
 	if (n->self) {
 		buf_puts(p->out, ", self ");
 		put_value(p->out, &p->shown, n->self);
@@ -261,7 +269,7 @@ static void put_left_out(struct picture *p)
 	if (p->levels >= p->fit.levels)
 		buf_printf(p->out, " or above level %u", p->fit.levels);
 	buf_puts(p->out, " not drawn, ");
-	share_format(p->out, (int64_t)p->left_out_width, (int64_t)flame_total(p->flame));
+	put_share(p->out, (int64_t)p->left_out_width, (int64_t)flame_total(p->flame));
 	buf_puts(p->out, " of the total: click to zoom in");
 	if (p->flame->too_many) {
 		buf_puts(p->out, " (to the widest ");
@@ -284,10 +292,7 @@ static void put_notes(struct picture *p)
 
 static void put_head(struct picture *p)
 {
-	buf_printf(p->out,
-	           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%%\" "
-	           "height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"xMidYMin\" role=\"img\">\n<title>",
-	           p->height, FLAME_WIDTH, p->height);
+	put_svg_head(p->out, FLAME_WIDTH, p->height);
 	put_title(p);
 	buf_puts(p->out, "</title>\n<desc>");
 	put_summary(p);
@@ -295,12 +300,14 @@ static void put_head(struct picture *p)
 	buf_put(p->out, style, sizeof style - 1);
 	flame_palette(p->out);
 	buf_put(p->out, dark_style, sizeof dark_style - 1);
-	buf_printf(p->out, "</style>\n<rect class=\"bg page\" width=\"%d\" height=\"%d\"/>\n", FLAME_WIDTH, p->height);
+	buf_printf(p->out, "</style>\n<rect class=\"bg page\" width=\"%d\" height=\"%d\"/>\n", FLAME_WIDTH,
+	           p->height);
 }
 
 static void put_bar(struct picture *p)
 {
-	buf_printf(p->out, "<g class=\"bar\"><rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", FLAME_WIDTH, FLAME_HEAD - 4);
+	buf_printf(p->out, "<g class=\"bar\"><rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", FLAME_WIDTH,
+	           FLAME_HEAD - 4);
 	buf_printf(p->out, "<text class=\"m t\" x=\"%d\" y=\"22\">", FLAME_WIDTH / 2);
 	put_title(p);
 	buf_printf(p->out, "</text>\n<text class=\"m\" x=\"%d\" y=\"42\">", FLAME_WIDTH / 2);
@@ -326,6 +333,7 @@ struct table {
 	struct buf tree;
 	uint32_t *name_at;   /* of a frame: its index + 1 in the names; 0: none yet */
 	uint32_t n_names;
+	size_t chunk;        /* where the current element of names begins */
 	uint32_t last;       /* node written last */
 	uint32_t last_depth;
 };
@@ -353,6 +361,7 @@ static void leave_nodes(struct table *t, uint32_t until)
 static void put_table_name(struct buf *out, unsigned colour, struct str s)
 {
 	buf_putc(out, digits[colour]);
+	s.len = cut_at(s, TABLE_NAME_MAX);
 	size_t run = 0;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.s[i] != '\\' && s.s[i] != '\n' && s.s[i] != '\r')
@@ -365,11 +374,21 @@ static void put_table_name(struct buf *out, unsigned colour, struct str s)
 	buf_putc(out, '\n');
 }
 
+static void next_chunk(struct table *t)
+{
+	struct buf *out = t->p->out;
+	if (out->len - t->chunk < CHUNK)
+		return;
+	buf_puts(out, "</metadata>\n<metadata class=\"names\">");
+	t->chunk = out->len;
+}
+
 static uint32_t index_name(struct table *t, uint32_t node)
 {
 	uint32_t *at = &t->name_at[t->p->tree->nodes[node].frame];
 	if (!*at) {
 		*at = ++t->n_names;
+		next_chunk(t);
 		put_table_name(t->p->out, class_of(t->p, node), name_of(t->p, node));
 	}
 	return *at - 1;
@@ -401,6 +420,15 @@ static void put_nodes(struct table *t)
 	leave_nodes(t, UINT32_MAX);
 }
 
+static void put_tree(struct buf *out, const struct buf *tree)
+{
+	for (size_t at = 0; at < tree->len; at += CHUNK) {
+		buf_puts(out, "<metadata class=\"tree\">");
+		buf_put(out, tree->data + at, MIN(tree->len - at, (size_t)CHUNK));
+		buf_puts(out, "</metadata>\n");
+	}
+}
+
 static int put_table(struct picture *p)
 {
 	struct table t = { .p = p, .tree = BUF_INIT(NAMES_MAX), .n_names = N_FIXED };
@@ -408,12 +436,12 @@ static int put_table(struct picture *p)
 	int e = t.name_at ? 0 : -ENOMEM;
 	if (!e) {
 		buf_puts(p->out, "<metadata class=\"names\">");
+		t.chunk = p->out->len;
 		put_table_name(p->out, FLAME_COLOURS + 1, STR("all"));
 		put_table_name(p->out, FLAME_COLOURS + 2, STR("(too narrow)"));
 		put_nodes(&t);
-		buf_puts(p->out, "</metadata>\n<metadata class=\"tree\">");
-		buf_put(p->out, t.tree.data, t.tree.len);
 		buf_puts(p->out, "</metadata>\n");
+		put_tree(p->out, &t.tree);
 		e = buf_err(&t.tree);
 	}
 	free(t.name_at);
@@ -436,7 +464,8 @@ static void put_settings(struct picture *p)
 
 static void put_empty(struct picture *p)
 {
-	const char *why = query_info(p->q)->profiles ? "nothing above zero in this selection" : "no profiles in this selection";
+	const char *why = query_info(p->q)->profiles ? "nothing above zero in this selection"
+	                                             : "no profiles in this selection";
 	buf_printf(p->out, "<text class=\"m\" x=\"%d\" y=\"%d\">%s</text>\n", FLAME_WIDTH / 2, FLAME_HEAD + 24, why);
 }
 

@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * What of a call tree a flame graph draws. Shared by the static picture (flamegraph.c) and, line by line the same, by the
- * script that redraws it (flamegraph.js).
+ * What of a call tree a flame graph draws. Shared by the static picture (flamegraph.c) and, line by line the
+ * same, by the script that redraws it (flamegraph.js).
  *
- * The width of a node is what it and all below it cost, own values below zero taken as nothing: so children are never
- * wider than their parent. Widths stay below 2^53, exact in JavaScript: larger trees are shifted right.
+ * The width of a node is what it and all below it cost, own values below zero taken as nothing: so children
+ * are never wider than their parent. Widths stay below 2^53, exact in JavaScript: larger trees are shifted
+ * right.
  */
 
 #include "text.h"
@@ -15,7 +16,7 @@
 #define FLAME_PAD 10
 #define FLAME_HEAD 76    /* above the frames */
 #define FLAME_ROW 17     /* with the gap of 1 */
-#define FLAME_ELEMENTS 7900 /* of frames and remainders: two each, three with a text */
+#define FLAME_BOXES 8000 /* frames and remainders in a picture */
 #define FLAME_LEVELS 1000
 #define FLAME_LEAST_PX 0.1
 #define FLAME_TEXT_PX 36 /* narrower frames have no text */
@@ -60,7 +61,8 @@ struct flame_box {
 };
 
 /* Calls box() for each rectangle of the picture, in preorder, while it returns true. */
-int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *arg, const struct flame_box *b), void *arg);
+int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *arg, const struct flame_box *b),
+               void *arg);
 
 static inline double flame_px(const struct flame *f, uint64_t width)
 {

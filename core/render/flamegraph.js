@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Zoom, search and keyboard of flamegraph.svg. What is drawn follows flame.c; the data's layout is told in flamegraph.c. */
+/*
+ * Zoom, search and keyboard of flamegraph.svg. What is drawn follows flame.c; the data's layout is told in
+ * flamegraph.c.
+ */
 "use strict";
 (function () {
 const NS = "http://www.w3.org/2000/svg", XHTML = "http://www.w3.org/1999/xhtml";
-const WIDTH = 1200, PAD = 10, HEAD = 76, ROW = 17, ELEMENTS = 7900, LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, EDGE_PX = 2;
+const WIDTH = 1200, PAD = 10, HEAD = 76, ROW = 17, BOXES = 8000, ZOOMED_BOXES = 4000;
+const LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, EDGE_PX = 2;
 const CALLERS = 100; /* shown below the zoomed frame; more are skipped */
 const REST = 1;      /* the name of what the table leaves out */
 
@@ -20,6 +24,10 @@ const staticHeight = svg.viewBox.baseVal.height;
 
 const names = [], colours = [];
 let nodeName, parent, end, depth, own, width, count;
+
+function textOf(selector) {
+	return Array.from(svg.querySelectorAll(selector), (e) => e.textContent).join("");
+}
 
 function digitTable() {
 	const table = new Uint8Array(128);
@@ -82,7 +90,8 @@ function readTree(numbers) {
 
 const UNITS = {
 	time: [["ns", 1], ["us", 1e3], ["ms", 1e6], ["s", 1e9], ["hrs", 3600e9]],
-	bytes: [["B", 1], ["kB", 1024], ["MB", 1048576], ["GB", 1073741824], ["TB", 1099511627776], ["PB", 1125899906842624]],
+	bytes: [["B", 1], ["kB", 1024], ["MB", 1048576], ["GB", 1073741824],
+		["TB", 1099511627776], ["PB", 1125899906842624]],
 };
 
 function valueText(w) {
@@ -103,8 +112,10 @@ function shareText(part, whole) {
 	return (share >= 1 ? share.toFixed(2) : Number(share.toPrecision(2))) + "%";
 }
 
-function describe(i) {
-	let text = names[nodeName[i]] + " (" + valueText(width[i]) + ", " + shareText(width[i], width[0]);
+function describe(i, most) {
+	const name = names[nodeName[i]];
+	let text = (name.length > most ? name.slice(0, most) + ".." : name) + " (";
+	text += valueText(width[i]) + ", " + shareText(width[i], width[0]);
 	if (zoomed)
 		text += ", " + shareText(width[i], width[zoomed]) + " of the zoomed";
 	if (own[i])
@@ -116,22 +127,19 @@ function describe(i) {
 
 let zoomed = 0, current = -1, term = "", matches = null;
 let boxes = []; /* of the picture: { node, row, rect, text, frames } */
+let whole = null; /* those of the whole picture, once it was drawn */
 
 function px(w) {
 	return w / width[zoomed] * (WIDTH - 2 * PAD);
 }
 
-/* Frames of the zoomed subtree, and runs of neighbours too narrow for one, in preorder; false where there are too many. */
+/* Frames of the zoomed subtree, and runs of neighbours too narrow for one, in preorder; null: too many. */
 function layOut(least, levels) {
-	const list = [], next = new Map();
-	let elements = 0, run = null;
-	const add = (box) => {
-		elements += px(box.width) >= TEXT_PX ? 3 : 2;
-		list.push(box);
-	};
+	const list = [], next = new Map(), most = zoomed ? ZOOMED_BOXES : BOXES;
+	let run = null;
 	const finish = () => {
 		if (run && px(run.width) >= least)
-			add(run);
+			list.push(run);
 		run = null;
 	};
 	for (let i = zoomed; i < end[zoomed];) {
@@ -151,14 +159,14 @@ function layOut(least, levels) {
 			i = end[i];
 		} else {
 			next.set(i, start);
-			add({ node: i, up: up, level: level, start: start, width: width[i], frames: 0 });
+			list.push({ node: i, up: up, level: level, start: start, width: width[i], frames: 0 });
 			i++;
 		}
-		if (elements > ELEMENTS)
+		if (list.length > most)
 			return null;
 	}
 	finish();
-	return elements > ELEMENTS ? null : list;
+	return list.length > most ? null : list;
 }
 
 function fit() {
@@ -184,24 +192,22 @@ function make(name, attributes, text) {
 }
 
 function fitting(name, columns) {
-	let used = 0, whole = "";
-	const characters = Array.from(name.length > 400 ? name.slice(0, 400) : name);
-	for (const c of characters) {
+	let used = 0, cut = "";
+	for (const c of name) {
 		used += c.codePointAt(0) >= 0x1000 ? 2 : 1;
 		if (used > columns)
-			return whole + "..";
+			return cut + "..";
 		if (used <= columns - 2)
-			whole += c;
+			cut += c;
 	}
-	return characters.length < name.length && name.length > 400 ? whole + ".." : name;
+	return name;
 }
 
 function titleOf(box) {
 	if (box.frames)
-		return box.frames.toLocaleString("en") + (box.frames === 1 ? " frame" : " frames") + ", too narrow to draw (" +
-			valueText(box.width) + ", " + shareText(box.width, width[0]) + ")";
-	const name = names[nodeName[box.node]];
-	return describe(box.node).replace(name, () => name.length > 1000 ? name.slice(0, 1000) + ".." : name);
+		return box.frames.toLocaleString("en") + (box.frames === 1 ? " frame" : " frames") +
+			", too narrow to draw (" + valueText(box.width) + ", " + shareText(box.width, width[0]) + ")";
+	return describe(box.node, 1000);
 }
 
 function classOf(box, w) {
@@ -234,7 +240,25 @@ function callers() {
 	return chain;
 }
 
+function showWhole() {
+	boxes = whole;
+	const target = document.createDocumentFragment();
+	for (const box of boxes)
+		target.append(box.rect, ...(box.text ? [box.text] : []));
+	place(target, staticHeight);
+}
+
+function place(target, height) {
+	frames.replaceChildren(target);
+	svg.setAttribute("viewBox", "0 0 " + WIDTH + " " + height);
+	page.setAttribute("height", height);
+	stretch();
+	mark();
+}
+
 function draw() {
+	if (!zoomed && whole)
+		return showWhole();
 	const chain = callers();
 	boxes = chain.map((node, row) => ({ node: node, row: row, width: width[node], frames: 0, caller: true }));
 	let rows = chain.length;
@@ -246,11 +270,27 @@ function draw() {
 	const height = Math.max(staticHeight, HEAD + rows * ROW + PAD), target = document.createDocumentFragment();
 	for (const box of boxes)
 		drawBox(target, box, height);
-	frames.replaceChildren(target);
-	svg.setAttribute("viewBox", "0 0 " + WIDTH + " " + height);
-	page.setAttribute("height", height);
+	if (!zoomed)
+		whole = boxes;
+	place(target, height);
+}
+
+/* Takes over what stands there without script; false where that is something else. */
+function adopt() {
+	const rects = frames.querySelectorAll("rect"), list = fit();
+	if (rects.length !== list.length)
+		return false;
+	list.forEach((box, i) => {
+		const next = rects[i].nextElementSibling;
+		box.row = box.level;
+		box.rect = rects[i];
+		box.rect.box = box;
+		box.text = next && next.nodeName === "text" ? next : undefined;
+	});
+	boxes = whole = list;
 	stretch();
 	mark();
+	return true;
 }
 
 /* ---- search ---- */
@@ -552,8 +592,8 @@ function follow() {
 	bar.setAttribute("transform", "translate(0 " + Math.max(0, Math.round(window.scrollY / ratio())) + ")");
 }
 
-readNames(find(".names").textContent, digitTable());
-readTree(readNumbers(find(".tree").textContent));
+readNames(textOf("metadata.names"), digitTable());
+readTree(readNumbers(textOf("metadata.tree")));
 svg.setAttribute("role", "application");
 frames.addEventListener("click", (event) => boxOf(event) && go(boxOf(event).node));
 frames.addEventListener("mouseover", (event) => {
@@ -564,7 +604,8 @@ frames.addEventListener("mouseover", (event) => {
 frames.addEventListener("mouseout", () => say(current));
 (alone ? window : svg).addEventListener("keydown", onKey);
 window.addEventListener("hashchange", restore);
-draw();
+if (location.hash.length > 1 || !adopt())
+	draw();
 restore();
 if (alone) {
 	window.addEventListener("scroll", follow);

@@ -3,10 +3,10 @@
 #include "text.h"
 
 /*
- * Collapsed stacks as flamegraph.pl and inferno take them: `root;caller;leaf VALUE`, one line per stack with a value of
- * its own, in the order of the tree (by names from the root). What would end a frame or a line inside a name is replaced:
- * `;` by `:`, line ends by a blank. Values are exact, in the canonical unit; negative ones stay; stacks of zero are left
- * out. A sample without any frame is `[no stack]`.
+ * Collapsed stacks as flamegraph.pl and inferno take them: `root;caller;leaf VALUE`, one line per stack with
+ * a value of its own, in the order of the tree (by names from the root). What would end a frame or a line
+ * inside a name is replaced: `;` by `:`, line ends by a blank. Values are exact, in the canonical unit;
+ * negative ones stay; stacks of zero are left out. A sample without any frame is `[no stack]`.
  */
 
 #define PATH_MAX_BYTES ((size_t)256 << 20)

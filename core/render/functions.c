@@ -29,7 +29,8 @@ static void put_printable(struct buf *out, const struct frame *f, enum granulari
 	buf_putc(out, ']');
 }
 
-static int add_function(struct functions *fs, struct idset *set, struct str name, struct str file, uint32_t *ret)
+static int add_function(struct functions *fs, struct idset *set, struct str name, struct str file,
+                        uint32_t *ret)
 {
 	uint64_t hash = hash_bytes(name.s, name.len);
 	for (struct idset_probe p = idset_probe(set, hash); idset_next(set, &p);) {
@@ -114,6 +115,7 @@ static int sum_nodes(struct functions *fs, const struct call_tree *t, const stru
 		uint32_t function = fs->of_frame[n->frame];
 		count_node(fs, n, function, w.depths.v[function]++ == 0);
 		fs->total += magnitude(n->self);
+		fs->negative |= n->self < 0;
 		int e = i % POLL_EVERY ? 0 : cancel_check(cancel);
 		if (e < 0)
 			return e;
@@ -121,7 +123,8 @@ static int sum_nodes(struct functions *fs, const struct call_tree *t, const stru
 	return 0;
 }
 
-int functions_of(const struct call_tree *t, enum granularity g, const struct cancel *cancel, struct functions *ret)
+int functions_of(const struct call_tree *t, enum granularity g, const struct cancel *cancel,
+                 struct functions *ret)
 {
 	_functions_ struct functions fs = { .names = ARENA_INIT(NAMES_MAX) };
 	fs.of_frame = calloc((size_t)t->n_frames + 1, sizeof *fs.of_frame);
@@ -225,7 +228,8 @@ static int enter_node(struct functions *fs, struct edges *es, const struct call_
 	return 0;
 }
 
-static int gather_edges(struct functions *fs, const struct call_tree *t, const struct cancel *cancel, struct edges *es)
+static int gather_edges(struct functions *fs, const struct call_tree *t, const struct cancel *cancel,
+                        struct edges *es)
 {
 	for (uint32_t i = 1; i < t->n_nodes; i++) {
 		while (es->open.n && es->open.v[es->open.n - 1].end <= i) {
@@ -250,7 +254,8 @@ static bool any_inlined(const struct call_tree *t)
 	return false;
 }
 
-int functions_inlining(struct functions *f, const struct call_tree *t, uint64_t min_edge, const struct cancel *cancel)
+int functions_inlining(struct functions *f, const struct call_tree *t, uint64_t min_edge,
+                       const struct cancel *cancel)
 {
 	_cleanup_(edges_done) struct edges es = { 0 };
 	if (!any_inlined(t))

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The functions of a call tree with what they cost themselves and in all. A function that calls itself counts once in a
- * stack. "Function" is whatever has one name at the granularity of the selection.
+ * The functions of a call tree with what they cost themselves and in all. A function that calls itself counts
+ * once in a stack. "Function" is whatever has one name at the granularity of the selection.
  */
 
 #include "../base/arena.h"
@@ -25,14 +25,18 @@ struct functions {
 	uint32_t *of_frame;     /* index of the function of a frame */
 	struct arena names;
 	int64_t flat;           /* sum of flat */
-	uint64_t total;         /* sum of the magnitudes of what the stacks cost, as pprof's total */
+	uint64_t total;         /* sum of the magnitudes of what the nodes cost themselves */
+	bool negative;          /* some nodes cost less than nothing */
 };
 
-int functions_of(const struct call_tree *t, enum granularity g, const struct cancel *cancel, struct functions *ret);
+int functions_of(const struct call_tree *t, enum granularity g, const struct cancel *cancel,
+                 struct functions *ret);
 void functions_done(struct functions *f);
 #define _functions_ _cleanup_(functions_done)
 
 /*
- * Tells how functions were reached: calls between kept functions, over those that are not, of less than min_edge left out.
+ * Tells how functions were reached: calls between kept functions, over those that are not, of less than
+ * min_edge left out.
  */
-int functions_inlining(struct functions *f, const struct call_tree *t, uint64_t min_edge, const struct cancel *cancel);
+int functions_inlining(struct functions *f, const struct call_tree *t, uint64_t min_edge,
+                       const struct cancel *cancel);

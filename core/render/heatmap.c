@@ -236,8 +236,8 @@ static int fill_cells(struct heatmap *h, const struct point *points, size_t n, c
 	return 0;
 }
 
-int heatmap_of(struct query *q, const struct heat_limits *limits, const struct cancel *cancel, struct heatmap *ret,
-               struct error *err)
+int heatmap_of(struct query *q, const struct heat_limits *limits, const struct cancel *cancel,
+               struct heatmap *ret, struct error *err)
 {
 	const struct point *points;
 	size_t n;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The cells of a heatmap: time across; up the values of profiles in buckets, or, inside by-LABEL, the values of the label.
- * A profile belongs to the column in which it begins. A column that no profile covers is a gap.
+ * The cells of a heatmap: time across; up the values of profiles in buckets, or, inside by-LABEL, the values
+ * of the label. A profile belongs to the column in which it begins. A column that no profile covers is a gap.
  */
 
 #include "text.h"
@@ -36,8 +36,8 @@ struct heat_limits {
 	size_t nice_columns;  /* where no step was asked for */
 };
 
-int heatmap_of(struct query *q, const struct heat_limits *limits, const struct cancel *cancel, struct heatmap *ret,
-               struct error *err);
+int heatmap_of(struct query *q, const struct heat_limits *limits, const struct cancel *cancel,
+               struct heatmap *ret, struct error *err);
 void heatmap_done(struct heatmap *h);
 #define _heatmap_ _cleanup_(heatmap_done)
 
@@ -46,7 +46,7 @@ static inline const struct heat_cell *heat_cell(const struct heatmap *h, size_t 
 	return &h->cells[row * h->n_columns + column];
 }
 
-/* The shortest step of seconds, minutes, hours or days that people count in, of which less than so many fill the range. */
+/* The shortest step that people count in, of which less than so many fill the range. */
 int64_t heat_nice_step(uint64_t range, size_t columns);
 /* When a column begins; clamped to what a time can be. */
 int64_t heat_column_time(const struct heatmap *h, size_t column);

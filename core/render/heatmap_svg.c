@@ -4,8 +4,8 @@
 #include "heatmap.h"
 
 /*
- * The heatmap as a picture without script: each cell has a title and is a link to its profiles. At most about 20,000
- * elements: 300 columns of at most 21 rows of three elements, or 120 columns of 41 rows by label.
+ * The heatmap as a picture without script: each cell has a title and is a link to its profiles. At most about
+ * 20,000 elements: 300 columns of at most 21 rows of three elements, or 120 columns of 41 rows by label.
  */
 
 #define WIDTH 1200
@@ -21,12 +21,14 @@ static const char style[] =
 	"<style>\n"
 	"text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#1a1a1a}\n"
 	"rect{shape-rendering:crispEdges}.e{text-anchor:end}.m{text-anchor:middle}.t{font-size:16px}\n"
-	"svg{background:#fff}.bg{fill:#fff}.ax{stroke:#767676;fill:none}.gb{fill:#e4e4e4}.gl{stroke:#a8a8a8}.z{fill:#f7f7f7}\n"
+	"svg{background:#fff}.bg{fill:#fff}.ax{stroke:#767676;fill:none}\n"
+	".gb{fill:#e4e4e4}.gl{stroke:#a8a8a8}.z{fill:#f7f7f7}\n"
 	".h0{fill:#dce9f6}.h1{fill:#c0d9ee}.h2{fill:#9ac4e2}.h3{fill:#6fabd4}.h4{fill:#4a90c5}\n"
 	".h5{fill:#2f75b2}.h6{fill:#1d5b99}.h7{fill:#12447c}.h8{fill:#0a2f5c}\n"
 	"a:hover rect,a:focus rect{stroke:#e600e6;stroke-width:2}\n"
 	"@media (prefers-color-scheme:dark){\n"
-	"svg{background:#16181c}text{fill:#f0f0f0}.bg{fill:#16181c}.ax{stroke:#8c8c8c}.gb{fill:#33363d}.gl{stroke:#5a5f69}.z{fill:#1d2026}\n"
+	"svg{background:#16181c}text{fill:#f0f0f0}.bg{fill:#16181c}.ax{stroke:#8c8c8c}\n"
+	".gb{fill:#33363d}.gl{stroke:#5a5f69}.z{fill:#1d2026}\n"
 	".h0{fill:#1c3350}.h1{fill:#1c4570}.h2{fill:#1d5990}.h3{fill:#2a70ad}.h4{fill:#3f89c6}\n"
 	".h5{fill:#5fa4d9}.h6{fill:#86bee8}.h7{fill:#b0d6f3}.h8{fill:#def0fc}}\n"
 	"</style>\n"
@@ -122,15 +124,15 @@ static void put_cell_title(const struct picture *p, size_t row, size_t column, c
 	put_time(p->out, heat_column_time(p->h, column));
 }
 
-/* Where the profiles of a column are, seen from the directory of the picture; false where a path cannot say it. */
+/* Where the profiles of a column are, from the directory of the picture; false where a path cannot say it. */
 static bool put_link(const struct picture *p, size_t column)
 {
 	char from[TIME_LEN], to[TIME_LEN];
 	int64_t begin = heat_column_time(p->h, column), end = heat_column_time(p->h, column + 1);
 	if (begin % NS_PER_S || end % NS_PER_S || end <= begin)
 		return false;
-	buf_printf(p->out, "<a href=\"%s%s--%s/profiles/\">", p->h->by_label ? "../" : "", time_format_compact(begin, from),
-	           time_format_compact(end, to));
+	buf_printf(p->out, "<a href=\"%s%s--%s/profiles/\">", p->h->by_label ? "../" : "",
+	           time_format_compact(begin, from), time_format_compact(end, to));
 	return true;
 }
 
@@ -195,7 +197,8 @@ static void put_label(const struct picture *p, struct str s, size_t max)
 static void put_row_label(const struct picture *p, size_t row)
 {
 	const struct heat_row *r = &p->h->rows[row];
-	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">", p->left - 6, row_y(p, row) + (p->h->by_label ? 12 : 20));
+	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">", p->left - 6,
+	           row_y(p, row) + (p->h->by_label ? 12 : 20));
 	if (r->others) {
 		put_grouped(p->out, r->others);
 		buf_puts(p->out, " others");
@@ -212,7 +215,8 @@ static void put_value_axis(const struct picture *p)
 	size_t every = p->h->by_label ? 1 : MAX(p->h->n_rows / 5, (size_t)1);
 	for (size_t r = 0; r < p->h->n_rows; r += every)
 		put_row_label(p, r);
-	buf_printf(p->out, "<path class=\"ax\" d=\"M%d %dV%dH%d\"/>\n", p->left, TOP, p->bottom, WIDTH - MARGIN_RIGHT);
+	buf_printf(p->out, "<path class=\"ax\" d=\"M%d %dV%dH%d\"/>\n", p->left, TOP, p->bottom,
+	           WIDTH - MARGIN_RIGHT);
 	if (p->h->by_label)
 		return;
 	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">", p->left - 6, TOP + 4);
@@ -262,15 +266,19 @@ static void put_time_axis(const struct picture *p)
 static void put_legend(const struct picture *p)
 {
 	int x = 760, y = 58;
-	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", x - 8, y, weighs_values(p) ? "value" : "profiles");
+	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", x - 8, y,
+	           weighs_values(p) ? "value" : "profiles");
 	for (int i = 0; i < COLOURS; i++)
-		buf_printf(p->out, "<rect class=\"h%d\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n", i, x + i * 20, y - 12);
+		buf_printf(p->out, "<rect class=\"h%d\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n", i,
+		           x + i * 20, y - 12);
 	buf_printf(p->out, "<text x=\"%d\" y=\"%d\">to ", x + COLOURS * 20 + 8, y);
 	if (weighs_values(p))
 		put_double_value(p->out, &p->shown, p->greatest);
 	else
 		put_grouped(p->out, (uint64_t)p->greatest);
-	buf_printf(p->out, "</text>\n<rect fill=\"url(#gap)\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n", x + 290, y - 12);
+	buf_printf(p->out,
+	           "</text>\n<rect fill=\"url(#gap)\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n",
+	           x + 290, y - 12);
 	buf_printf(p->out, "<text x=\"%d\" y=\"%d\">no profiles</text>\n", x + 318, y);
 }
 
@@ -297,15 +305,13 @@ static void put_step(const struct picture *p)
 
 static void put_head(const struct picture *p, int height)
 {
-	buf_printf(p->out,
-	           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%%\" "
-	           "height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"xMidYMin\" role=\"img\">\n<title>",
-	           height, WIDTH, height);
+	put_svg_head(p->out, WIDTH, height);
 	put_title(p);
 	buf_puts(p->out, "</title>\n");
 	buf_put(p->out, style, sizeof style - 1);
-	buf_printf(p->out, "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n<text class=\"m t\" x=\"%d\" y=\"24\">", WIDTH, height,
-	           WIDTH / 2);
+	buf_printf(p->out,
+	           "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n<text class=\"m t\" x=\"%d\" y=\"24\">",
+	           WIDTH, height, WIDTH / 2);
 	put_title(p);
 	buf_printf(p->out, "</text>\n<text class=\"m\" x=\"%d\" y=\"42\">", WIDTH / 2);
 	put_profiles(p->out, query_info(p->q)->profiles);

@@ -144,8 +144,8 @@ static void note(struct jsonw *w, uint64_t n, const char *one, const char *many)
 static void put_average_note(struct jsonw *w, const struct query_info *info)
 {
 	_buf_ struct buf b = BUF_INIT(1024);
-	buf_puts(&b, "Values are averages: each profile counts until the next one of its series (at most 5 minutes), "
-	             "divided by the ");
+	buf_puts(&b, "Values are averages: each profile counts until the next one of its series (at most 5 "
+	             "minutes), divided by the ");
 	put_decimal(&b, (double)info->covered / 1e9, 3);
 	buf_puts(&b, " s in which any series lived.");
 	jsonw_strn(w, (struct str){ (const char *)b.data, b.len });
@@ -173,7 +173,8 @@ static void put_notes(struct jsonw *w, const struct query_info *info)
 	     "profiles came in again with the same id and count once.");
 	note(w, info->differences, "profile holds negative in-use values (a difference) and was left out.",
 	     "profiles hold negative in-use values (differences) and were left out.");
-	note(w, info->heap_shadowed, "profile of allocs was left out: its series has heap profiles with the same values.",
+	note(w, info->heap_shadowed,
+	     "profile of allocs was left out: its series has heap profiles with the same values.",
 	     "profiles of allocs were left out: their series have heap profiles with the same values.");
 	note(w, info->damaged, "object of the store is damaged and was left out.",
 	     "objects of the store are damaged and were left out.");
@@ -236,4 +237,5 @@ static int info_render(struct query *q, const struct cancel *cancel, struct buf 
 	return buf_err(out);
 }
 
-const struct rendering render_info_json = { "info.json", RENDER_TYPE | RENDER_NO_TYPE | RENDER_VS, false, info_render };
+const struct rendering render_info_json = { "info.json", RENDER_TYPE | RENDER_NO_TYPE | RENDER_VS, false,
+                                            info_render };

@@ -54,4 +54,5 @@ static int labels_render(struct query *q, const struct cancel *cancel, struct bu
 	return buf_err(out);
 }
 
-const struct rendering render_labels_json = { "labels.json", RENDER_TYPE | RENDER_NO_TYPE, false, labels_render };
+const struct rendering render_labels_json = { "labels.json", RENDER_TYPE | RENDER_NO_TYPE, false,
+                                              labels_render };

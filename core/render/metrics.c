@@ -84,7 +84,10 @@ static void choose_unit(struct metrics *s, const struct query_info *info)
 {
 	struct unit u = unit_of(str_of(info->unit));
 	s->factor = u.dim == UNIT_TIME ? 1e-9 : 1;
-	s->base_unit = u.dim == UNIT_TIME ? "seconds" : u.dim == UNIT_BYTES ? "bytes" : u.dim == UNIT_COUNT ? "" : info->unit;
+	s->base_unit = u.dim == UNIT_TIME    ? "seconds"
+	               : u.dim == UNIT_BYTES ? "bytes"
+	               : u.dim == UNIT_COUNT ? ""
+	                                     : info->unit;
 	s->instant = info->type_class == TYPE_INSTANT;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The series of metrics.prom and metrics.csv: values over time, one row per value of the by-label. The 1,000 greatest
- * rows stay (by the magnitude of their total, then by name); the rest is added up in a row `other`.
+ * The series of metrics.prom and metrics.csv: values over time, one row per value of the by-label. The 1,000
+ * greatest rows stay (by the magnitude of their total, then by name); the rest is added up in a row `other`.
  */
 
 #include "text.h"

@@ -3,8 +3,8 @@
 #include "metrics.h"
 
 /*
- * Values over time for a spreadsheet (RFC 4180, line ends LF): one line per step and value of the by-label, in seconds,
- * bytes or the unit itself. Steps that nothing covers have no line.
+ * Values over time for a spreadsheet (RFC 4180, line ends LF): one line per step and value of the by-label,
+ * in seconds, bytes or the unit itself. Steps that nothing covers have no line.
  */
 
 static void put_head(struct buf *out, struct query *q, const struct metrics *s)
@@ -18,7 +18,8 @@ static void put_head(struct buf *out, struct query *q, const struct metrics *s)
 	buf_puts(out, s->instant ? ",average,profiles,unit\n" : ",sum,rate,profiles,unit\n");
 }
 
-static void put_line(struct buf *out, const struct metrics *s, const struct step *v, const char *time, const struct buf *name)
+static void put_line(struct buf *out, const struct metrics *s, const struct step *v, const char *time,
+                     const struct buf *name)
 {
 	buf_puts(out, time);
 	buf_put(out, name->data, name->len);

@@ -10,8 +10,8 @@
  *     profilefs_TYPE_rate[_UNIT]_per_second   the same per second of covered time
  *     profilefs_TYPE_average[_UNIT]           instantaneous types: instead of both
  *
- * in seconds and bytes. Names end in their unit, as UNIT lines ask for, and in none of the suffixes that belong to
- * other types of metrics (`_sum`, `_count`). Steps that nothing covers have no sample.
+ * in seconds and bytes. Names end in their unit, as UNIT lines ask for, and in none of the suffixes that
+ * belong to other types of metrics (`_sum`, `_count`). Steps that nothing covers have no sample.
  */
 
 struct family {
@@ -32,7 +32,8 @@ static void put_sanitised(struct buf *out, struct str s, bool first)
 		buf_putc(out, name_char((uint8_t)s.s[i], first && i == 0) ? s.s[i] : '_');
 }
 
-static void family_init(struct family *f, const struct query_info *info, const struct metrics *s, const char *kind)
+static void family_init(struct family *f, const struct query_info *info, const struct metrics *s,
+                        const char *kind)
 {
 	_buf_ struct buf unit = BUF_INIT(64);
 	put_sanitised(&unit, str_of(s->base_unit), false);
@@ -88,7 +89,8 @@ static void put_by_name(struct buf *out, const char *by)
 	put_sanitised(out, str_of(by), !out->len);
 }
 
-static void put_labels(struct buf *out, const struct query_info *info, const struct selection *sel, struct str row)
+static void put_labels(struct buf *out, const struct query_info *info, const struct selection *sel,
+                       struct str row)
 {
 	buf_putc(out, '{');
 	bool by_service = sel->by && !sel->service && !strcmp(sel->by, "service");
@@ -116,8 +118,8 @@ static void put_timestamp(struct buf *out, int64_t t)
 		buf_printf(out, ".%09lld", (long long)nanos);
 }
 
-static void put_row(struct buf *out, const struct metrics *s, const struct metric_row *row, const struct buf *head,
-                    bool is_rate)
+static void put_row(struct buf *out, const struct metrics *s, const struct metric_row *row,
+                    const struct buf *head, bool is_rate)
 {
 	for (size_t i = 0; i < s->steps->n && !buf_err(out); i++) {
 		const struct step *v = &row->v[i];
@@ -131,7 +133,8 @@ static void put_row(struct buf *out, const struct metrics *s, const struct metri
 	}
 }
 
-static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *kind, const char *help)
+static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *kind,
+                      const char *help)
 {
 	struct family f = { .help = help, .is_rate = !strcmp(kind, "rate") };
 	family_init(&f, query_info(q), s, kind);
@@ -167,4 +170,5 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 	return buf_err(out);
 }
 
-const struct rendering render_metrics_prom = { "metrics.prom", RENDER_TYPE | RENDER_BY, false, metrics_render };
+const struct rendering render_metrics_prom = { "metrics.prom", RENDER_TYPE | RENDER_BY, false,
+                                               metrics_render };

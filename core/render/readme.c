@@ -5,7 +5,8 @@
 
 #include "../base/pct.h"
 
-/* The README.md of the root: what to type first. Six lines open it; each is a command that works from here. */
+/* The README.md of the root: what to type first. Six lines open it; each is a command that works from here.
+ */
 
 static void put_service(struct buf *out, const struct readme_facts *f)
 {
@@ -15,7 +16,8 @@ static void put_service(struct buf *out, const struct readme_facts *f)
 		buf_puts(out, "SERVICE");
 }
 
-static void put_line(struct buf *out, const char *what, const char *before, const struct buf *service, const char *after)
+static void put_line(struct buf *out, const char *what, const char *before, const struct buf *service,
+                     const char *after)
 {
 	buf_printf(out, "- %s: `%s", what, before);
 	buf_put(out, service->data, service->len);
@@ -38,24 +40,33 @@ static const char body[] =
 	"\n"
 	"    SERVICE / LABEL=VALUE / TIME / TYPE / LABEL=VALUE / FILE\n"
 	"\n"
-	"- TIME: `2026-11-22`, `2026-11-22T14`, `2026-11-22T1405`, `2026-11-22T1000--2026-11-22T1230`, `last-15m`, `last-1h`,\n"
+	"- TIME: `2026-11-22`, `2026-11-22T14`, `2026-11-22T1405`, `2026-11-22T1000--2026-11-22T1230`, "
+	"`last-15m`, `last-1h`,\n"
 	"  `today`, `yesterday`, `latest`, `all`\n"
-	"- TYPE: as listed below a time: `cpu`, `inuse_space`, `goroutine` ...; `heap` and `allocs` are links\n"
-	"- LABEL: `region=eu`, `region!=eu`, `'pod=~web-.*'`, `'pod!~canary.*'`; `by-region` lists the values\n"
+	"- TYPE: as listed below a time: `cpu`, `inuse_space`, `goroutine` ...; `heap` and `allocs` are "
+	"links\n"
+	"- LABEL: `region=eu`, `region!=eu`, `'pod=~web-.*'`, `'pod!~canary.*'`; `by-region` lists the "
+	"values\n"
 	"- filters: `@focus=REGEX`, `@ignore=REGEX`, `@root=REGEX`, `@callers=REGEX`, `@function=NAME`\n"
-	"- options: `@step=15s`, `@granularity=lines`, `@limit=50`, `@unit=ms`, `@scale=log`, `@weight=value`\n"
+	"- options: `@step=15s`, `@granularity=lines`, `@limit=50`, `@unit=ms`, `@scale=log`, "
+	"`@weight=value`\n"
 	"- `A/vs/B`: what grew against B\n"
 	"\n"
-	"Files below a TYPE: `flamegraph.svg` (open it in a browser), `top.txt`, `top.tsv`, `tree.txt`, `folded.txt`,\n"
-	"`profile.pb.gz` (for `go tool pprof`), `heatmap.svg`, `heatmap.csv`, `metrics.prom`, `metrics.csv`, `labels.json`,\n"
-	"`info.json` (what was merged, averaged and left out). `profiles/` holds the single profiles as they came in.\n"
+	"Files below a TYPE: `flamegraph.svg` (open it in a browser), `top.txt`, `top.tsv`, `tree.txt`, "
+	"`folded.txt`,\n"
+	"`profile.pb.gz` (for `go tool pprof`), `heatmap.svg`, `heatmap.csv`, `metrics.prom`, `metrics.csv`, "
+	"`labels.json`,\n"
+	"`info.json` (what was merged, averaged and left out). `profiles/` holds the single profiles as they "
+	"came in.\n"
 	"\n"
-	"What narrows or repeats is listed as a symbolic link: `find`, `grep -r`, `du` and `rsync -a` see each profile once.\n";
+	"What narrows or repeats is listed as a symbolic link: `find`, `grep -r`, `du` and `rsync -a` see "
+	"each profile once.\n";
 
-static const char writing[] =
-	"\n"
-	"Writing: any profile that is copied into `SERVICE/` or `SERVICE/LABEL=VALUE/` is taken in; the format is recognised by\n"
-	"content. `mkdir SERVICE` makes a new service. When the copy is done, the profile is in the store and in every view.\n";
+static const char writing[] = "\n"
+			      "Writing: any profile that is copied into `SERVICE/` or `SERVICE/LABEL=VALUE/` "
+			      "is taken in; the format is recognised by\n"
+			      "content. `mkdir SERVICE` makes a new service. When the copy is done, the "
+			      "profile is in the store and in every view.\n";
 
 void render_readme(const struct readme_facts *facts, struct buf *out)
 {

@@ -87,6 +87,60 @@ void put_time(struct buf *out, int64_t t)
 	buf_puts(out, " UTC");
 }
 
+/* ---- as printf rounds ---- */
+
+/* false where v * 10^decimals is so near to the middle of two integers that its rounding error could decide.
+ */
+static bool rounds_clearly(double v, unsigned decimals)
+{
+	double scaled = v * (double)powers[decimals], fraction = scaled - floor(scaled);
+	return scaled < 1e11 && fabs(fraction - 0.5) > 1e-4;
+}
+
+/* What "%.2f" prints of a v >= 0, but for a trailing ".00". */
+static void put_two_decimals(struct buf *out, double v)
+{
+	if (!rounds_clearly(v, 2)) {
+		char text[400];
+		int n = snprintf(text, sizeof text, "%.2f", v);
+		buf_put(out, text, (size_t)n - (strcmp(text + n - 3, ".00") ? 0 : 3));
+		return;
+	}
+	uint64_t hundredths = (uint64_t)(v * 100 + 0.5);
+	buf_i64(out, (int64_t)(hundredths / 100));
+	if (hundredths % 100) {
+		buf_putc(out, '.');
+		buf_putc(out, (char)('0' + hundredths / 10 % 10));
+		buf_putc(out, (char)('0' + hundredths % 10));
+	}
+}
+
+/* What "%.2g" prints of 0 <= v < 1. */
+static void put_two_digits(struct buf *out, double v)
+{
+	unsigned decimals = v >= 0.1 ? 2 : v >= 0.01 ? 3 : v >= 0.001 ? 4 : 5;
+	if (v != 0 && (v < 0.0001 || !rounds_clearly(v, decimals)))
+		buf_printf(out, "%.2g", v);
+	else
+		put_decimal(out, v, decimals);
+}
+
+void put_share(struct buf *out, int64_t value, int64_t total)
+{
+	double share = total ? fabs((double)value / (double)total) * 100 : 0;
+	if (share >= 99.95 && share <= 100.05) {
+		buf_puts(out, "100");
+	} else if (share >= 1) {
+		size_t at = out->len;
+		put_two_decimals(out, share);
+		if (!out->data || !memchr(out->data + at, '.', out->len - at))
+			buf_puts(out, ".00");
+	} else {
+		put_two_digits(out, share);
+	}
+	buf_putc(out, '%');
+}
+
 /* ---- values in units ---- */
 
 struct step_of_unit {
@@ -167,7 +221,8 @@ void shown_fix(struct shown *s, uint64_t smallest, uint64_t greatest)
 	const struct step_of_unit *units = units_of(s->unit.dim);
 	if (!smallest)
 		smallest = greatest;
-	const struct step_of_unit *low = unit_for(units, (double)smallest), *high = unit_for(units, (double)greatest);
+	const struct step_of_unit *low = unit_for(units, (double)smallest),
+				  *high = unit_for(units, (double)greatest);
 	const struct step_of_unit *best = low;
 	if (low != high && (double)smallest * 100 < (double)greatest)
 		best = unit_for(units, (double)smallest * 100);
@@ -184,19 +239,20 @@ void put_value(struct buf *out, const struct shown *s, int64_t value)
 		factor = u->factor;
 		suffix = u->name;
 	}
-	char text[64];
-	if (factor == 1)
-		snprintf(text, sizeof text, "%lld", (long long)value);
-	else
-		snprintf(text, sizeof text, "%.2f", (double)value / factor);
-	size_t n = strlen(text);
-	if (n > 3 && !strcmp(text + n - 3, ".00"))
-		text[n - 3] = 0;
-	if (!strcmp(text, "0") || !strcmp(text, "-0")) {
+	size_t at = out->len;
+	if (factor == 1) {
+		buf_i64(out, value);
+	} else {
+		if (value < 0)
+			buf_putc(out, '-');
+		put_two_decimals(out, fabs((double)value / factor));
+	}
+	struct str text = { (const char *)out->data + at, out->len - at };
+	if (str_eq(text, STR("0")) || str_eq(text, STR("-0"))) {
+		out->len = at;
 		buf_putc(out, '0');
 		return;
 	}
-	buf_puts(out, text);
 	buf_puts(out, suffix);
 }
 
@@ -256,6 +312,17 @@ void put_frame(struct buf *out, const struct frame *f, enum granularity g)
 	buf_put(out, f->name.s, f->name.len);
 	if (g == BY_LINE || g == BY_ADDRESS)
 		put_place(out, f);
+}
+
+/* ---- documents ---- */
+
+void put_svg_head(struct buf *out, int width, int height)
+{
+	buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+	              "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\"");
+	buf_printf(out, " height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"xMidYMin\" role=\"img\">\n",
+	           height, width, height);
+	buf_puts(out, "<title>");
 }
 
 /* ---- selections ---- */

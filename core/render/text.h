@@ -11,9 +11,11 @@
 /* The length of the UTF-8 sequence at s (n > 0 bytes are there), or 0 where it is ill-formed (RFC 3629). */
 size_t utf8_length(const char *s, size_t n);
 
-/* A number with at most `decimals` (0 to 9) digits after the point, trailing zeros cut; half away from zero. */
+/* A number with at most `decimals` (0 to 9) digits after the point, trailing zeros cut; half away from zero.
+ */
 void put_decimal(struct buf *out, double v, unsigned decimals);
-/* The same for numbers of any size: as many digits as a double of that size is worth. NaN and infinities as 0. */
+/* The same for numbers of any size: as many digits as a double of that size is worth. NaN and infinities as
+ * 0. */
 void put_number(struct buf *out, double v);
 /* 1234567 as 1,234,567. */
 void put_grouped(struct buf *out, uint64_t v);
@@ -44,10 +46,14 @@ struct shown {
 
 /* For the query's type: @unit where one was given and converts, else automatic. Borrows from the query. */
 struct shown shown_of(struct query *q);
-/* One unit in which the smallest and the greatest are readable, as pprof chooses it. Fixes an automatic one. */
+/* One unit in which the smallest and the greatest are readable, as pprof chooses it. Fixes an automatic one.
+ */
 void shown_fix(struct shown *s, uint64_t smallest, uint64_t greatest);
 /* "1.20s", "512kB", "42": at most two decimals. */
 void put_value(struct buf *out, const struct shown *s, int64_t value);
+/* "12.34%", "100%", "0.5%": what share_format() gives, without its printf: for texts that hold thousands of
+ * them. */
+void put_share(struct buf *out, int64_t value, int64_t total);
 /* "12.34%", "  100%": at least five wide before the sign, as columns of pprof. */
 void put_percentage(struct buf *out, int64_t value, int64_t total);
 
@@ -57,6 +63,11 @@ void put_percentage(struct buf *out, int64_t value, int64_t total);
 void put_frame(struct buf *out, const struct frame *f, enum granularity g);
 /* true for "[libfoo.so+0x1234]" and "0x1234". */
 bool frame_is_unknown(const struct frame *f);
+
+/* ---- documents ---- */
+
+/* What an SVG begins with, up to the text of its <title>. */
+void put_svg_head(struct buf *out, int width, int height);
 
 /* ---- selections ---- */
 

@@ -18,7 +18,7 @@ static void put_field(struct buf *out, struct str s)
 		buf_putc(out, s.s[i] == '\t' || s.s[i] == '\n' || s.s[i] == '\r' ? ' ' : s.s[i]);
 }
 
-static void put_share(struct buf *out, int64_t value, int64_t total)
+static void put_percent(struct buf *out, int64_t value, int64_t total)
 {
 	put_decimal(out, total ? 100 * ((double)value / (double)total) : 0, 6);
 }
@@ -29,11 +29,11 @@ static void put_row(struct buf *out, const struct function *f, int64_t total, co
 	buf_putc(out, '\t');
 	buf_i64(out, f->flat);
 	buf_putc(out, '\t');
-	put_share(out, f->flat, total);
+	put_percent(out, f->flat, total);
 	buf_putc(out, '\t');
 	buf_i64(out, f->cum);
 	buf_putc(out, '\t');
-	put_share(out, f->cum, total);
+	put_percent(out, f->cum, total);
 	buf_putc(out, '\t');
 	put_field(out, str_of(unit));
 	buf_putc(out, '\t');

@@ -4,8 +4,9 @@
 #include "functions.h"
 
 /*
- * What `pprof -symbolize=none -top` prints of the same selection: behaviour of github.com/google/pprof internal/report
- * and internal/graph (node fraction 0.005, edge fraction 0.001, no limit of nodes unless one is asked for).
+ * What `pprof -symbolize=none -top` prints of the same selection: behaviour of github.com/google/pprof
+ * internal/report and internal/graph (node fraction 0.005, edge fraction 0.001, no limit of nodes unless one
+ * is asked for).
  */
 
 #define NODE_FRACTION 0.005
@@ -196,6 +197,28 @@ static void put_rows(struct buf *out, const struct top *t)
 	}
 }
 
+/*
+ * pprof's total adds up the magnitudes of its stacks, which differ by address and label where frames do not:
+ * with negative values that is more than the tree can tell.
+ */
+static int choose_total(struct top *t, const struct cancel *cancel, struct error *err)
+{
+	t->total = (int64_t)t->functions.total;
+	if (!t->functions.negative)
+		return 0;
+	struct profile p = { 0 };
+	int e = query_profile(t->q, cancel, &p, err);
+	if (e < 0)
+		return e;
+	uint64_t total = 0;
+	for (size_t i = 0; p.types.n == 1 && i < p.n_samples; i++)
+		total += magnitude(p.values.v[i]);
+	if (p.types.n == 1)
+		t->total = (int64_t)total;
+	profile_done(&p);
+	return 0;
+}
+
 static int top_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	const struct call_tree *tree;
@@ -206,8 +229,9 @@ static int top_render(struct query *q, const struct cancel *cancel, struct buf *
 	e = functions_of(tree, query_selection(q)->options.granularity, cancel, &t.functions);
 	if (e < 0)
 		return e;
-	t.total = (int64_t)t.functions.total;
-	e = choose_rows(&t);
+	e = choose_total(&t, cancel, err);
+	if (!e)
+		e = choose_rows(&t);
 	if (!e)
 		e = functions_inlining(&t.functions, tree, fraction_of(t.functions.flat, EDGE_FRACTION), cancel);
 	if (e < 0)

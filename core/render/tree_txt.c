@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "text.h"
 
-/* The call tree for people, indented, without the calls of less than 0.5% of the total; it says what it left out. */
+/*
+ * The call tree for people, indented, without the calls of less than 0.5% of the total and those below 1,000
+ * levels; it says what it left out.
+ */
 
 #define CUT_FRACTION 0.005
-#define INDENT_MAX 80 /* levels; deeper ones are numbered, so that a long recursion stays linear in size */
+#define LEVELS 1000
+#define INDENT_MAX 60 /* levels; deeper ones are numbered */
 
 struct cut {
 	uint64_t least; /* of the magnitude of a call that is shown */
 	uint64_t calls; /* left out, with all below them */
 	int64_t value;  /* of the uppermost of them */
+	bool deep;      /* some of them for their level */
 };
 
 /* true: node i and all below it are left out. */
 static bool is_cut(const struct call_tree *t, uint32_t i, uint64_t least)
 {
-	return i > 0 && magnitude(t->nodes[i].total) < least;
+	return i > 0 && (magnitude(t->nodes[i].total) < least || t->nodes[i].depth > LEVELS);
 }
 
 static struct cut measure_cut(const struct call_tree *t)
@@ -28,6 +33,7 @@ static struct cut measure_cut(const struct call_tree *t)
 			continue;
 		}
 		c.calls += n->end - i;
+		c.deep |= n->depth > LEVELS;
 		c.value = add_wrapping(c.value, n->total);
 		i = n->end;
 	}
@@ -92,10 +98,10 @@ static void put_head(struct buf *out, struct query *q, const struct call_tree *t
 		buf_puts(out, "Left out: ");
 		put_grouped(out, cut->calls);
 		buf_puts(out, cut->calls == 1 ? " call" : " calls");
-		buf_puts(out, " below 0.5%, together ");
+		buf_puts(out, cut->deep ? " below 0.5% or level 1,000, together " : " below 0.5%, together ");
 		put_value(out, shown, cut->value);
 		buf_puts(out, ", ");
-		share_format(out, cut->value, t->total);
+		put_share(out, cut->value, t->total);
 		buf_puts(out, " of the total\n");
 	}
 	buf_puts(out, "     total total%       self  self%  call\n");

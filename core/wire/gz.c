@@ -113,7 +113,8 @@ static int explain(struct gz *z, struct slice in, uint8_t *dst, size_t room, str
 	uint32_t crc = cursor_u32(&c), isize = cursor_u32(&c);
 	if (crc != libdeflate_crc32(0, dst, len))
 		return error_set(err, ERR_FORMAT_MALFORMED, "the gzip checksum does not match");
-	return error_set(err, ERR_FORMAT_MALFORMED, "the gzip length does not match: %u said, %zu found", isize, len);
+	return error_set(err, ERR_FORMAT_MALFORMED,
+	                 "the gzip length does not match: %u said, %zu found", isize, len);
 }
 
 int gz_member(struct gz *z, struct slice in, struct buf *out, size_t *ret_used, struct error *err)
@@ -137,7 +138,8 @@ int gz_member(struct gz *z, struct slice in, struct buf *out, size_t *ret_used, 
 		if (r != LIBDEFLATE_INSUFFICIENT_SPACE)
 			return explain(z, in, dst, room + slack, err);
 		if (room + slack >= most)
-			return error_set(err, ERR_FORMAT_LIMIT, "over the limit of %zu bytes when decompressed", out->max);
+			return error_set(err, ERR_FORMAT_LIMIT,
+			                 "over the limit of %zu bytes when decompressed", out->max);
 		room = room > most / 2 ? most : room * 2;
 	}
 }

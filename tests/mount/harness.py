@@ -238,27 +238,25 @@ def field(number, value):
 
 def pprof(stacks, at=None, types=(('cpu', 'nanoseconds'),), duration=10, period=10_000_000, compress=True):
     """A pprof of {'main;work': value or values}; `at` is a time in seconds."""
-    strings, functions, body = [''], {}, b''
+    strings, functions, parts = {'': 0}, {}, []
 
     def string(s):
-        if s not in strings:
-            strings.append(s)
-        return strings.index(s)
+        return strings.setdefault(s, len(strings))
 
     for name, unit in types:
-        body += field(1, field(1, string(name)) + field(2, string(unit)))
+        parts.append(field(1, field(1, string(name)) + field(2, string(unit))))
     for stack, values in stacks.items():
         values = values if isinstance(values, (tuple, list)) else [values]
         ids = b''.join(varint(functions.setdefault(f, len(functions) + 1)) for f in reversed(stack.split(';')))
-        body += field(2, field(1, ids) + field(2, b''.join(varint(v) for v in values)))
+        parts.append(field(2, field(1, ids) + field(2, b''.join(varint(v) for v in values))))
     for name, i in functions.items():
-        body += field(4, field(1, i) + field(4, field(1, i) + field(2, 7)))
+        parts.append(field(4, field(1, i) + field(4, field(1, i) + field(2, 7))))
     for name, i in functions.items():
-        body += field(5, field(1, i) + field(2, string(name)) + field(4, string('main.go')))
+        parts.append(field(5, field(1, i) + field(2, string(name)) + field(4, string('main.go'))))
     tail = field(9, at * 1_000_000_000) if at else b''
     tail += field(10, duration * 1_000_000_000) if duration else b''
     tail += field(11, field(1, string(types[0][0])) + field(2, string(types[0][1]))) + field(12, period)
-    body += b''.join(field(6, s.encode()) for s in strings) + tail
+    body = b''.join(parts) + b''.join(field(6, s.encode()) for s in strings) + tail
     return gzip.compress(body, mtime=0) if compress else body
 
 

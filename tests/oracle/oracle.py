@@ -8,6 +8,7 @@ import tempfile
 import traceback
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.environ['PATH'] += ':' + os.path.join(SOURCE, 'build/tools-ext')  # where tests/setup puts promtool
 ENV = dict(os.environ, TZ='UTC', LC_ALL='C.UTF-8')
 
 

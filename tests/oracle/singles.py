@@ -14,6 +14,7 @@ class One:
     def __init__(self, number, name, path):
         self.service, self.name, self.path = 's%04d' % number, name, path
         self.profile = pprofpb.load(path)
+        self.stacks = {}  # of expected_stacks()
         self.types = {}  # listed name -> (index, unit, factor)
 
 
@@ -105,11 +106,16 @@ def is_difference(one, index):
 
 
 def expected_stacks(one, index, factor):
-    if is_difference(one, index):
-        return {}
-    if sum(abs(s.values[index]) for s in one.profile.samples) * factor >= 1 << 63:
-        raise Skip('its sum is beyond 64 bits')
-    return {k: v * factor for k, v in pprofpb.by_stack(one.profile, index).items()}
+    if index not in one.stacks:
+        one.stacks[index] = {}
+        if not is_difference(one, index):
+            one.stacks[index] = {k: v * factor for k, v in pprofpb.by_stack(one.profile, index).items()}
+    return one.stacks[index]
+
+
+def overflows(one, index, factor):
+    """Sums beyond 64 bits saturate here and wrap around in pprof."""
+    return sum(abs(s.values[index]) for s in one.profile.samples) * factor >= 1 << 63
 
 
 # ---- renderings ----
@@ -166,6 +172,8 @@ def check_top_txt(program, one, listed):
     index, _, _ = one.types[listed]
     if is_difference(one, index):
         raise Skip('a difference of states')
+    if any('\n' in f.name for f in one.profile.functions):
+        raise Skip('names of several lines')
     expected = pprof('-top', '-sample_index=%d' % index, one.path)
     got = program.cat('%s/all/%s/top.txt' % (one.service, listed)).decode('utf-8', 'surrogateescape')
     assert_same(top_rows(expected), top_rows(got), 'row')
@@ -180,7 +188,7 @@ def folded_line(names):
 
 def parse_folded(data):
     out = collections.Counter()
-    for line in data.decode('utf-8', 'surrogateescape').splitlines():
+    for line in data.decode('utf-8', 'surrogateescape').rstrip('\n').split('\n') if data else []:
         stack, _, value = line.rpartition(' ')
         out[stack] += int(value)
     return dict(out)
@@ -258,17 +266,19 @@ def list_types(program, one):
 
 
 def check_renderings(report, program, one, directory):
-    for listed in one.types:
+    for listed, (index, _, factor) in one.types.items():
         at = '%s/%s' % (one.name, listed)
+        if overflows(one, index, factor):
+            continue
         report.check('top-tsv/' + at, check_top_tsv, program, one, listed)
         report.check('top-txt/' + at, check_top_txt, program, one, listed)
         report.check('folded/' + at, check_folded, program, one, listed)
         report.check('merged/' + at, check_merged, program, one, listed)
+    for listed in list(one.types)[:1]:
         for rendering in ('flamegraph.svg', 'heatmap.svg'):
-            report.check('xml/%s/%s' % (at, rendering), check_xml, program, one, listed, rendering, directory)
-        report.check('openmetrics/' + at, check_openmetrics, program, one, listed)
-    if one.types:
-        report.check('promtool/' + one.name, check_promtool, program, one, next(iter(one.types)), directory)
+            report.check('xml/%s/%s' % (one.name, rendering), check_xml, program, one, listed, rendering, directory)
+        report.check('openmetrics/' + one.name, check_openmetrics, program, one, listed)
+        report.check('promtool/' + one.name, check_promtool, program, one, listed, directory)
 
 
 def check_all(report, program, files, directory):

@@ -228,8 +228,17 @@ static int ask_child(void *arg)
 	return e;
 }
 
+static bool is_wanted(const struct run *r, const struct spec *spec)
+{
+	char text[256];
+	snprintf(text, sizeof text, "%s %s %u", spec->name, spec->service ?: "everything", spec->hours);
+	return !r->match || strstr(text, r->match);
+}
+
 static int run_spec(struct run *r, const struct spec *spec)
 {
+	if (!is_wanted(r, spec))
+		return 0;
 	struct asked a = { .run = r, .spec = spec, .cold = &r->shared->cold };
 	int e = 0;
 	for (int i = 0; i < 2; i++) {

@@ -9,6 +9,7 @@ struct run {
 	struct dataset_index data;
 	const char *store;    /* a directory */
 	const char *service;  /* of the queries for one service */
+	const char *match;    /* only queries whose "NAME SERVICE HOURS" holds this; NULL: all */
 	unsigned threads, runs;
 	struct shared {
 		double floor_rate, cold;

@@ -21,15 +21,15 @@ static const struct phase {
 
 static int usage(void)
 {
-	complain("usage: bench run [--store DIR] [--only floor,ingest,stored,ack,query] [--service NAME] [--runs N] "
-	         "[--threads N] DIR\n"
+	complain("usage: bench run [--store DIR] [--only floor,ingest,stored,ack,query] [--service NAME] [--match TEXT] "
+	         "[--runs N] [--threads N] DIR\n"
 	         "DIR is a data set of `bench gen`. Without --store the store is temporary; with it, it stays, and "
 	         "--only query asks it again.");
 	return 2;
 }
 
 struct arguments {
-	const char *store, *only, *service, *dir;
+	const char *store, *only, *service, *match, *dir;
 	unsigned runs, threads;
 };
 
@@ -38,7 +38,8 @@ static bool parse(struct arguments *a, int argc, char **argv)
 	static const struct option options[] = {
 		{ "store", required_argument, NULL, 's' },   { "only", required_argument, NULL, 'o' },
 		{ "service", required_argument, NULL, 'S' }, { "runs", required_argument, NULL, 'r' },
-		{ "threads", required_argument, NULL, 't' }, { 0 },
+		{ "threads", required_argument, NULL, 't' }, { "match", required_argument, NULL, 'm' },
+		{ 0 },
 	};
 	*a = (struct arguments){ .runs = 9, .threads = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L) };
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -48,6 +49,8 @@ static bool parse(struct arguments *a, int argc, char **argv)
 			a->only = optarg;
 		else if (c == 'S')
 			a->service = optarg;
+		else if (c == 'm')
+			a->match = optarg;
 		else if (c == 'r')
 			a->runs = (unsigned)MIN(MAX(atoi(optarg), 1), 64);
 		else if (c == 't')
@@ -100,6 +103,7 @@ int bench_run(int argc, char **argv)
 	}
 	r.store = args.store ?: temporary;
 	r.service = args.service ?: r.data.v[0].service;
+	r.match = args.match;
 	r.runs = args.runs;
 	r.threads = args.threads;
 	r.shared = mmap(NULL, sizeof *r.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

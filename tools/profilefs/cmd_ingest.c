@@ -144,7 +144,7 @@ static int collect(const struct ingest *in, int argc, char **argv, struct inputs
 		if (e)
 			rc = fail(argv[i], e, &err);
 	}
-	return rc;
+	return ret->unread ? EXIT_FAILED : rc;
 }
 
 static void print_summary(const struct load_result *r, size_t skipped, int64_t ns)

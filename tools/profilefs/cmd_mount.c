@@ -44,7 +44,7 @@ static int open_db(struct mount *m, const struct log *log, struct store **ret_st
 	int e = store_open(m->store, &so, ret_store, err);
 	if (!e)
 		e = db_open(*ret_store, &dbo, ret_db, err);
-	return e ? error_at(err, e, "%s", m->store) : 0;
+	return e && !is_about(err->text, m->store) ? error_at(err, e, "%s", m->store) : e;
 }
 
 static int serve(struct mount *m, const struct log *log, int ready_fd, struct error *err)
@@ -56,7 +56,7 @@ static int serve(struct mount *m, const struct log *log, int ready_fd, struct er
 		return e;
 	m->opts.log = log;
 	e = fs_mount_run(db, &m->opts, ready_fd, err);
-	return e ? error_at(err, e, "%s", m->dir) : 0;
+	return e && !is_about(err->text, m->dir) ? error_at(err, e, "%s", m->dir) : e;
 }
 
 static int serve_logged(struct mount *m, int ready_fd, struct error *err)
@@ -136,7 +136,7 @@ static int in_background(struct mount *m)
 		return EXIT_DONE;
 	waitpid(pid, NULL, 0);
 	if (said[0])
-		fprintf(stderr, "profilefs: %s\n", said);
+		complain_line(said);
 	else
 		complain(m->dir, "the mounting process ended without a word; run with -f to see why");
 	return EXIT_FAILED;
@@ -147,7 +147,7 @@ static int in_foreground(struct mount *m)
 	struct error err = { 0 };
 	int e = serve_logged(m, -1, &err);
 	if (e)
-		fprintf(stderr, "profilefs: %s\n", error_text(&err, e));
+		complain_line(error_text(&err, e));
 	return e ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -48,8 +48,9 @@ static void put_human(struct buf *out, const struct db_stats *s)
 	put_share(out, "meta", s->bytes[BYTES_META], all);
 	put_share(out, "rollups", s->bytes[BYTES_ROLLUPS], all);
 	bytes_format(s->bytes_in, text);
-	buf_printf(out, "%s came in: stored in 1/%.1f of that, %.0f bytes a profile\n", text,
-	           ratio(s->bytes_in, stored), ratio(stored, s->profiles));
+	if (s->profiles)
+		buf_printf(out, "%s came in: stored in 1/%.1f of that, %.0f bytes a profile\n", text,
+		           ratio(s->bytes_in, stored), ratio(stored, s->profiles));
 	if (s->damaged)
 		buf_printf(out, "%" PRIu64 " objects are damaged; `profilefs check` names them\n", s->damaged);
 }

@@ -6,15 +6,26 @@
 
 #include "common.h"
 
+void complain_line(const char *line)
+{
+	fflush(stdout);
+	flockfile(stderr);
+	fputs("profilefs: ", stderr);
+	for (const char *p = line; *p; p++)
+		putc(iscntrl((unsigned char)*p) ? '?' : *p, stderr);
+	putc('\n', stderr);
+	funlockfile(stderr);
+}
+
 void complain(const char *what, const char *fmt, ...)
 {
 	char why[1024];
+	_free_ char *line = NULL;
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
-	fflush(stdout);
-	fprintf(stderr, "profilefs: %s: %s\n", what, why);
+	complain_line(asprintf(&line, "%s: %s", what, why) < 0 ? why : line);
 }
 
 /* What the user can do about an error, as the end of a sentence; "" where the error says it all. */
@@ -36,9 +47,18 @@ static const char *advice(int code)
 	}
 }
 
+bool is_about(const char *sentence, const char *what)
+{
+	size_t n = strlen(what);
+	return !strncmp(sentence, what, n) && sentence[n] == ':';
+}
+
 int fail(const char *what, int code, const struct error *err)
 {
-	complain(what, "%s%s", error_text(err, code), advice(code));
+	const char *why = error_text(err, code);
+	if (is_about(why, what))
+		why += strlen(what) + 1 + strspn(why + strlen(what) + 1, " ");
+	complain(what, "%s%s", why, advice(code));
 	return EXIT_FAILED;
 }
 
@@ -73,9 +93,9 @@ int common_option(const struct command *self, struct common *c, int opt, char **
 	case ':':
 		return wrong_usage(self, "%s needs a value", argv[optind - 1]);
 	default:
-		if (optopt && optopt < OPT_TENANT)
-			return wrong_usage(self, "-%c is no option", optopt);
-		return wrong_usage(self, "%s is no option, or one without a value", argv[optind - 1]);
+		if (!strncmp(argv[optind - 1], "--", 2))
+			return wrong_usage(self, "%s %s", argv[optind - 1], optopt ? "takes no value" : "is no option");
+		return wrong_usage(self, "-%c is no option", optopt);
 	}
 }
 
@@ -131,7 +151,7 @@ int store_operand(const struct command *self, struct common *c, int argc, char *
 
 static void stderr_sink(void *ctx, enum log_level level, const char *line)
 {
-	fprintf(stderr, "profilefs: %s\n", line);
+	complain_line(line);
 }
 
 const struct log stderr_log = { .sink = stderr_sink, .level = LOG_LEVEL_WARNING };
@@ -146,6 +166,10 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 	int e = store_open(c->store, &so, &s->store, &err);
 	if (!e)
 		e = db_open(s->store, &dbo, &s->db, &err);
+	if (e && mode == SESSION_READ && err_errno(e) == ENOENT) {
+		complain(c->store, "there is no store; `profilefs ingest` and `profilefs mount` make one");
+		return EXIT_FAILED;
+	}
 	return e ? fail(c->store, e, &err) : 0;
 }
 

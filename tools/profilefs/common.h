@@ -19,10 +19,14 @@ struct command {
 
 extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat;
 
-/* "profilefs: WHAT: WHY" on stderr. */
+/* "profilefs: LINE" on stderr, control characters (of file names, of the store's words) made harmless. */
+void complain_line(const char *line);
+/* "profilefs: WHAT: WHY". */
 void complain(const char *what, const char *fmt, ...) _printf_(2, 3);
 /* The same with an error's sentence and what to do about it. Returns EXIT_FAILED. */
 int fail(const char *what, int code, const struct error *err);
+/* Whether a sentence begins with "WHAT:", so that it need not be said again. */
+bool is_about(const char *sentence, const char *what);
 /* "profilefs: NAME: WHY" and where the usage is told. Returns EXIT_USAGE. */
 int wrong_usage(const struct command *self, const char *fmt, ...) _printf_(2, 3);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common.h"
 #include "inputs.h"
 
 void inputs_done(struct inputs *in)
@@ -74,12 +75,15 @@ static int walk_entry(struct walk *w, const char *dir, const struct dirent *d)
 	return at ? 0 : -ENOMEM;
 }
 
-static int walk_dir(struct walk *w, const char *dir, struct error *err)
+static int walk_dir(struct walk *w, const char *dir)
 {
 	struct dirent **names = NULL;
 	int n = scandir(dir, &names, NULL, NULL), e = 0;
-	if (n < 0)
-		return error_set(err, -errno, "%s: %s", dir, strerror(errno));
+	if (n < 0) {
+		complain(dir, "%s", strerror(errno));
+		w->in->unread++;
+		return 0;
+	}
 	for (int i = 0; i < n; i++) {
 		e = e ?: walk_entry(w, dir, names[i]);
 		free(names[i]);
@@ -93,7 +97,7 @@ static int cmp_input(const void *a, const void *b)
 	return strcmp(((const struct input *)a)->path, ((const struct input *)b)->path);
 }
 
-static int add_dir(struct inputs *in, const char *dir, size_t depth, struct error *err)
+static int add_dir(struct inputs *in, const char *dir, size_t depth)
 {
 	size_t len = strlen(dir), first = in->files.n;
 	_cleanup_(walk_done) struct walk w = { .in = in, .depth = depth };
@@ -103,7 +107,7 @@ static int add_dir(struct inputs *in, const char *dir, size_t depth, struct erro
 		return -ENOMEM;
 	for (int e; w.dirs.n;) {
 		_free_ char *next = w.dirs.v[--w.dirs.n];
-		if ((e = walk_dir(&w, next, err)))
+		if ((e = walk_dir(&w, next)))
 			return e;
 	}
 	if (in->files.n > first)
@@ -117,7 +121,7 @@ int inputs_add(struct inputs *in, const char *operand, size_t depth, struct erro
 	if (strcmp(operand, "-") && stat(operand, &st))
 		return error_set(err, -errno, "%s", strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return add_dir(in, operand, depth, err);
+		return add_dir(in, operand, depth);
 	char *path = strdup(operand);
 	return path ? add_file(in, path, 0) : -ENOMEM;
 }

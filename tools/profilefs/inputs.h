@@ -15,6 +15,7 @@ struct input {
 struct inputs {
 	VEC(struct input) files;
 	size_t skipped; /* files of a directory above the depth of --layout */
+	size_t unread;  /* directories that could not be read; each was complained about */
 };
 
 void inputs_done(struct inputs *in);

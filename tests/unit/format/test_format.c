@@ -65,6 +65,26 @@ static void test_plain(void **state)
 	assert_int_equal(next(), 0);
 }
 
+/* These begin like fields of a pprof, and their letters keep them from being plain ASCII. */
+static void test_text_that_begins_like_pprof(void **state)
+{
+	static const char *const texts[] = { "j\u00e4va;x 5\n", "Z\u00fcge 5\n", "*\u00fc;x 5\n", "2\u00fc 5\n", "\n\u00fc 5\n" };
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		buf_reset(&in);
+		buf_puts(&in, texts[i]);
+		start();
+		assert_int_equal(next(), 1);
+		assert_string_equal(format_reader_name(r), "folded");
+	}
+	buf_reset(&in);
+	while (in.len < 100000) /* a first line that is longer than what is looked at */
+		buf_puts(&in, "j\u00e4va;");
+	buf_puts(&in, "x 5\n");
+	start();
+	assert_int_equal(next(), 1);
+	assert_string_equal(format_reader_name(r), "folded");
+}
+
 static void test_empty_is_nothing(void **state)
 {
 	start();
@@ -257,6 +277,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_plain),
+		TEST(test_text_that_begins_like_pprof),
 		TEST(test_empty_is_nothing),
 		TEST(test_compressed_nothing_is_refused),
 		TEST(test_members_that_are_whole_are_profiles),

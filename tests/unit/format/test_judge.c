@@ -55,7 +55,7 @@ static void test_known_files_are_named(void **state)
 		CASE("\0\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10\x27\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "gperftools"),
 		CASE("x\x9c\x4b\x4c", "zlib"),
 		CASE("PK\3\4\x14", "zip"),
-		CASE("BZh91AY", "bzip2"),
+		CASE("BZh91AY&SY", "bzip2"),
 		CASE("\xfd" "7zXZ\0", "xz"),
 		CASE("\xff\xfem\0a\0i\0n\0", "UTF-16"),
 		CASE("#!/bin/sh\n", "script"),
@@ -87,6 +87,10 @@ static void test_stacks_that_look_like_something_else(void **state)
 	assert_int_equal(JUDGE("[fib tid=1];main 5\n"), 0);
 	assert_int_equal(JUDGE("<module>;main 5\n"), 0);
 	assert_int_equal(JUDGE("version: 1 5\n"), 0);
+	assert_int_equal(JUDGE("go 1.5\n"), 0);
+	assert_int_equal(JUDGE("MOJO;run 5\n"), 0);
+	assert_int_equal(JUDGE("rbspy;run 5\n"), 0);
+	assert_int_equal(JUDGE("Nettrace;run 5\n"), 0);
 }
 
 /* Nothing that a profile may begin with is refused, however few bytes come first. */

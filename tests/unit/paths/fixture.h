@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A database in memory with a few services, written through ingest_bytes(), and a tree on it whose clock stands still. */
+/*
+ * A database in memory with a few services, written through ingest_bytes(), and a tree on it whose clock
+ * stands still.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,6 +59,9 @@ static void make_types(struct profile *p, const char *types)
 
 static uint32_t make_location(struct profile *p, const char *name, size_t n)
 {
+	for (uint32_t i = 0; i < MIN(p->functions.n, (size_t)8); i++)
+		if (str_eq(profile_str(p, p->functions.v[i].name), (struct str){ name, n }))
+			return i;
 	struct profile_function *f = VEC_PUSH(&p->functions);
 	*f = (struct profile_function){ .name = add_string(p, name, n) };
 	struct profile_line *line = VEC_PUSH(&p->lines);
@@ -94,7 +100,7 @@ static void make_sample(struct profile *p, const char *stack, size_t n, const ch
 static void make_pprof(const struct making *m, struct buf *out)
 {
 	struct profile p;
-	assert_int_equal(profile_init(&p, 1 << 20), 0);
+	assert_int_equal(profile_init(&p, 16 << 20), 0);
 	make_types(&p, m->types);
 	*VEC_PUSH(&p.loc_at) = 0;
 	if (m->label)
@@ -133,7 +139,7 @@ static int put_file(struct fixture *f, const char *dir, const char *name, struct
 
 static _unused_ void must_put(struct fixture *f, const char *dir, const char *name, const struct making *m)
 {
-	_buf_ struct buf b = BUF_INIT(1 << 20);
+	_buf_ struct buf b = BUF_INIT(16 << 20);
 	struct ingest_result res = { 0 };
 	struct error err = { 0 };
 	make_pprof(m, &b);
@@ -141,7 +147,7 @@ static _unused_ void must_put(struct fixture *f, const char *dir, const char *na
 		fail_msg("%s/%s: %s", dir, name, err.text);
 }
 
-static void open_fixture(struct fixture *f, const struct tree_options *opts)
+static _unused_ void open_fixture(struct fixture *f, const struct tree_options *opts)
 {
 	struct error err = { 0 };
 	struct tree_options o = opts ? *opts : (struct tree_options){ 0 };
@@ -181,6 +187,21 @@ static void fill_checkout(struct fixture *f)
 	must_put(f, "/checkout", "odd.pb.gz", &odd);
 }
 
+/* Names that are too long to be listed whole: of a service, a label's value, a function. */
+static void fill_long(struct fixture *f)
+{
+	char service[101], path[400], stacks[400];
+	struct making m = { "cpu nanoseconds", stacks, NULL, NOW - 2 * NS_PER_HOUR, NS_PER_S };
+	snprintf(stacks, sizeof stacks, "main;%0300d 4", 7);
+	memset(service, '%', 100);
+	service[100] = '\0';
+	assert_int_equal(tree_add_service(f->tree, service, NULL), 0);
+	snprintf(path, sizeof path, "/%s", service);
+	must_put(f, path, "x.pb.gz", &m);
+	snprintf(path, sizeof path, "/2026/pod=%0300d", 9);
+	must_put(f, path, "x.pb.gz", &m);
+}
+
 static _unused_ void fill_fixture(struct fixture *f)
 {
 	static const char *const services[] = { "checkout", "a b/c", "2026" };
@@ -190,6 +211,7 @@ static _unused_ void fill_fixture(struct fixture *f)
 	must_put(f, "/a%20b%2Fc", "x.pb.gz", &one);
 	must_put(f, "/2026/version=1", "x.pb.gz", &one);
 	fill_checkout(f);
+	fill_long(f);
 }
 
 static _unused_ struct node *must_walk(struct fixture *f, const char *path, bool follow)

@@ -28,8 +28,8 @@ static void make_gz(const struct making *m, struct buf *out)
 	assert_int_equal(gz_compress(buf_slice(&raw), 1, out), 0);
 }
 
-static struct ingest_result must_take(struct fixture *f, const char *dir, const char *name, const struct buf *b,
-                                      const struct ingest_options *more)
+static struct ingest_result must_take(struct fixture *f, const char *dir, const char *name,
+                                      const struct buf *b, const struct ingest_options *more)
 {
 	struct ingest_result res = { 0 };
 	struct error err = { 0 };

@@ -45,7 +45,8 @@ static void expect_not_listed(struct fixture *f, const char *path, const char *l
 static void the_root_lists_services(void **state)
 {
 	_free_ char *list = list_of(*state, "/");
-	assert_string_equal(list, ".profilefs/\n2026/\nREADME.md\na%20b%2Fc/\ncheckout/\n");
+	assert_memory_equal(list, "%25%25", 6);
+	assert_string_equal(strchr(list, '\n'), "\n.profilefs/\n2026/\nREADME.md\na%20b%2Fc/\ncheckout/\n");
 	_cleanup_(node_unrefp) struct node *all = must_walk(*state, "/@all", false);
 	assert_int_equal(try_walk(*state, "/nothing"), ERR_PATH_ABSENT);
 	assert_int_equal(try_walk(*state, "/a b%2Fc"), 0);
@@ -129,6 +130,23 @@ static void profiles_are_files_in_the_day_and_links_elsewhere(void **state)
 	snprintf(path, sizeof path, "/@all/2026-11-22/cpu/profiles/%s", name);
 	_cleanup_(content_unrefp) struct content *c = must_render(*state, path);
 	assert_true(c->len > 20);
+}
+
+static void long_names_lead_on(void **state)
+{
+	char path[700];
+	_free_ char *list = list_of(*state, "/2026/2026-11-22/cpu/by-pod");
+	const char *cut = strstr(list, "00000");
+	assert_non_null(cut);
+	snprintf(path, sizeof path, "/2026/2026-11-22/cpu/by-pod/%.*s/folded.txt", (int)strcspn(cut, "@\n"), cut);
+	_cleanup_(content_unrefp) struct content *c = must_render(*state, path);
+	assert_non_null(memmem(c->data, c->len, "main;000", 8));
+	_free_ char *functions = list_of(*state, "/2026/2026-11-22/cpu/functions");
+	cut = strstr(functions, "00000");
+	assert_non_null(cut);
+	snprintf(path, sizeof path, "/2026/2026-11-22/cpu/functions/%.*s/folded.txt", (int)strcspn(cut, "@\n"), cut);
+	_cleanup_(content_unrefp) struct content *d = must_render(*state, path);
+	assert_non_null(memmem(d->data, d->len, "main;000", 8));
 }
 
 static void what_is_unknown_is_absent_and_what_is_ill_formed_is_refused(void **state)
@@ -303,7 +321,12 @@ static void services_are_made_and_forgotten(void **state)
 	assert_int_equal(tree_add_service(f->tree, "fresh", NULL), -EEXIST);
 	assert_int_equal(tree_add_service(f->tree, "checkout", NULL), -EEXIST);
 	assert_int_equal(tree_add_service(f->tree, "@all", NULL), ERR_PATH);
-	assert_int_equal(tree_add_service(f->tree, ".x", NULL), ERR_PATH);
+	assert_int_equal(tree_add_service(f->tree, "Thumbs.db", NULL), ERR_PATH);
+	assert_int_equal(tree_add_service(f->tree, ".x", NULL), 0);
+	assert_int_equal(try_walk(f, "/.x"), ERR_PATH_ABSENT);
+	assert_int_equal(try_walk(f, "/%2Ex"), 0);
+	expect_lists(f, "/", LINES("%2Ex/"));
+	assert_int_equal(tree_forget_service(f->tree, ".x"), 0);
 	assert_int_equal(tree_add_service(f->tree, "", NULL), ERR_PATH);
 	expect_lists(f, "/", LINES("fresh/"));
 	_free_ char *list = list_of(f, "/fresh");
@@ -342,6 +365,50 @@ static void functions_are_found(void **state)
 	assert_int_equal(try_walk(*state, "/checkout/2026-11-22/cpu/functions/work/../top.txt"), 0);
 }
 
+/*
+ * The paths of docs/paths.md, from the line "## Examples" on: each is found, but for the files that are
+ * written.
+ */
+static void the_documents_examples_are_found(void **state)
+{
+	const char *source = getenv("PROFILEFS_SOURCE");
+	char name[1024], line[512], path[512];
+	size_t n = 0;
+	if (!source)
+		skip();
+	snprintf(name, sizeof name, "%s/docs/paths.md", source);
+	_fclose_ FILE *doc = fopen(name, "re");
+	assert_non_null(doc);
+	while (fgets(line, sizeof line, doc) && strcmp(line, "## Examples\n"))
+		;
+	while (fgets(line, sizeof line, doc)) {
+		if (sscanf(line, "    %511s", path) != 1 || *path != '/' || strstr(line, "written") || strstr(path, "_01"))
+			continue;
+		/* Of a comparison, its directory: which renderings compare is not for here. */
+		if (strstr(path, "/vs/"))
+			*strrchr(path, '/') = '\0';
+		if (try_walk(*state, path))
+			fail_msg("%s: %s", path, err_name(try_walk(*state, path)));
+		n++;
+	}
+	assert_true(n >= 10);
+}
+
+static void a_read_only_tree_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture ro = { .store = f->store, .db = f->db };
+	struct tree_options opts = { .read_only = true, .now = fixed_now };
+	struct error err = { 0 };
+	struct target t;
+	assert_int_equal(tree_new(f->db, &opts, &ro.tree, NULL), 0);
+	_cleanup_(node_unrefp) struct node *n = must_walk(&ro, "/checkout/region=eu", false);
+	assert_int_equal(err_errno(target_of(n, &t, &err)), EROFS);
+	assert_int_equal(err_errno(tree_add_service(ro.tree, "fresh", &err)), EROFS);
+	node_unref(TAKE_PTR(n));
+	tree_free(ro.tree);
+}
+
 static void paths_have_an_end(void **state)
 {
 	_buf_ struct buf b = BUF_INIT(1 << 17);
@@ -365,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_type_lists_its_renderings),
 		cmocka_unit_test(values_are_links_to_matchers),
 		cmocka_unit_test(profiles_are_files_in_the_day_and_links_elsewhere),
+		cmocka_unit_test(long_names_lead_on),
 		cmocka_unit_test(what_is_unknown_is_absent_and_what_is_ill_formed_is_refused),
 		cmocka_unit_test(times_and_matchers_exist_where_they_select_nothing),
 		cmocka_unit_test(vs_shows_what_to_compare_with),
@@ -375,6 +443,8 @@ int main(void)
 		cmocka_unit_test(services_are_made_and_forgotten),
 		cmocka_unit_test(control_files_tell_of_the_program),
 		cmocka_unit_test(functions_are_found),
+		cmocka_unit_test(the_documents_examples_are_found),
+		cmocka_unit_test(a_read_only_tree_takes_nothing),
 		cmocka_unit_test(paths_have_an_end),
 		cmocka_unit_test(new_data_makes_a_new_inode),
 	};

@@ -22,6 +22,8 @@
 #include "../../../core/query/query.h"
 
 #define SECOND NS_PER_S
+#define MINUTE NS_PER_MIN
+#define HOUR NS_PER_HOUR
 #define T0 (INT64_C(1795348800) * NS_PER_S) /* 2026-11-22T12:00:00Z */
 #define LIMIT ((size_t)1 << 28)
 

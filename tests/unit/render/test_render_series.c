@@ -25,18 +25,22 @@ static void metrics_are_openmetrics(void **state)
 	struct query q;
 	given_steps(&q, (struct str[]){ STR("") }, 1, (int64_t[]){ 3 });
 	char *out = rendered(&q, "metrics.prom");
-	assert_string_equal(out, "# TYPE profilefs_cpu_sum_per_step_seconds gauge\n"
-	                         "# UNIT profilefs_cpu_sum_per_step_seconds seconds\n"
-	                         "# HELP profilefs_cpu_sum_per_step_seconds What fell into the step that begins at the timestamp.\n"
-	                         "profilefs_cpu_sum_per_step_seconds{service=\"checkout\",type=\"cpu\"} 3 1795356000\n"
-	                         "profilefs_cpu_sum_per_step_seconds{service=\"checkout\",type=\"cpu\"} 0 1795356030\n"
-	                         "# TYPE profilefs_cpu_rate_seconds_per_second gauge\n"
-	                         "# UNIT profilefs_cpu_rate_seconds_per_second seconds_per_second\n"
-	                         "# HELP profilefs_cpu_rate_seconds_per_second Per second of covered time in the step that begins "
-	                         "at the timestamp.\n"
-	                         "profilefs_cpu_rate_seconds_per_second{service=\"checkout\",type=\"cpu\"} 2e-10 1795356000\n"
-	                         "profilefs_cpu_rate_seconds_per_second{service=\"checkout\",type=\"cpu\"} 0 1795356030\n"
-	                         "# EOF\n");
+	assert_string_equal(
+		out,
+		"# TYPE profilefs_cpu_sum_per_step_seconds gauge\n"
+		"# UNIT profilefs_cpu_sum_per_step_seconds seconds\n"
+		"# HELP profilefs_cpu_sum_per_step_seconds What fell into the step that begins at the "
+		"timestamp.\n"
+		"profilefs_cpu_sum_per_step_seconds{service=\"checkout\",type=\"cpu\"} 3 1795356000\n"
+		"profilefs_cpu_sum_per_step_seconds{service=\"checkout\",type=\"cpu\"} 0 1795356030\n"
+		"# TYPE profilefs_cpu_rate_seconds_per_second gauge\n"
+		"# UNIT profilefs_cpu_rate_seconds_per_second seconds_per_second\n"
+		"# HELP profilefs_cpu_rate_seconds_per_second Per second of covered time in the step that "
+		"begins "
+		"at the timestamp.\n"
+		"profilefs_cpu_rate_seconds_per_second{service=\"checkout\",type=\"cpu\"} 2e-10 1795356000\n"
+		"profilefs_cpu_rate_seconds_per_second{service=\"checkout\",type=\"cpu\"} 0 1795356030\n"
+		"# EOF\n");
 	free(out);
 }
 
@@ -46,7 +50,9 @@ static void metrics_by_a_label_escape_it(void **state)
 	given_steps(&q, (struct str[]){ STR("a\"\\\n\xff"), STR("z") }, 2, (int64_t[]){ 3, 2 });
 	q.selection.by = (char *)"http.route";
 	char *out = rendered(&q, "metrics.prom");
-	assert_contains(out, "{service=\"checkout\",type=\"cpu\",http_route=\"a\\\"\\\\\\n\xef\xbf\xbd\"} 3 1795356000\n");
+	assert_contains(
+		out,
+		"{service=\"checkout\",type=\"cpu\",http_route=\"a\\\"\\\\\\n\xef\xbf\xbd\"} 3 1795356000\n");
 	assert_contains(out, "http_route=\"z\"} 1.5 1795356000\n");
 	free(out);
 	q.selection.by = (char *)"service";
@@ -62,7 +68,8 @@ static void instantaneous_types_have_one_average(void **state)
 	given_steps(&q, (struct str[]){ STR("") }, 1, (int64_t[]){ 3 });
 	given(&q, "inuse_space", "bytes");
 	q.info.type_class = TYPE_INSTANT;
-	q.steps = (struct steps){ HOUR0, 15 * NS_PER_S, 3, 1, (struct str[]){ STR("") }, (int64_t[]){ 3 }, two_groups };
+	q.steps = (struct steps){ HOUR0,     15 * NS_PER_S, 3, 1, (struct str[]){ STR("") }, (int64_t[]){ 3 },
+	                          two_groups };
 	char *out = rendered(&q, "metrics.prom");
 	assert_contains(out, "# UNIT profilefs_inuse_space_average_bytes bytes\n");
 	assert_lacks(out, "rate");
@@ -214,7 +221,9 @@ static void heatmaps_take_any_value_and_time(void **state)
 
 static void log_scale_has_a_row_for_what_has_no_logarithm(void **state)
 {
-	static const struct point spread[] = { { .time = HOUR0, .value = -3 }, { .time = HOUR0, .value = 1 }, { .time = HOUR0, .value = 1000000 } };
+	static const struct point spread[] = { { .time = HOUR0, .value = -3 },
+	                                       { .time = HOUR0, .value = 1 },
+	                                       { .time = HOUR0, .value = 1000000 } };
 	struct query q;
 	given_points(&q);
 	q.points = spread;
@@ -286,7 +295,9 @@ static void the_readme_opens_with_six_lines(void **state)
 	render_readme(&(struct readme_facts){ &services, true }, &b);
 	buf_putc(&b, 0);
 	const char *text = (const char *)b.data;
-	static const char *const openings[] = { "- newest: ", "- last 15 minutes: ", "- heap: ", "- two versions: ", "- write: ", "- where errors are: " };
+	static const char *const openings[] = { "- newest: ", "- last 15 minutes: ",
+	                                        "- heap: ",   "- two versions: ",
+	                                        "- write: ",  "- where errors are: " };
 	for (size_t i = 0; i < ARRAY_SIZE(openings); i++) {
 		assert_int_equal(strncmp(text, openings[i], strlen(openings[i])), 0);
 		text = strchr(text, '\n') + 1;

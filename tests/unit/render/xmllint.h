@@ -17,7 +17,8 @@ static int xmllint_verdict(const char *xml)
 	assert_int_equal(write(fd, xml, n), n);
 	close(fd);
 	char command[200];
-	snprintf(command, sizeof command, "command -v xmllint >/dev/null || exit %d; xmllint --huge --noout %s", NO_XMLLINT, path);
+	snprintf(command, sizeof command,
+	         "command -v xmllint >/dev/null || exit %d; xmllint --huge --noout %s", NO_XMLLINT, path);
 	int status = system(command);
 	unlink(path);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

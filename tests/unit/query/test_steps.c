@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+
+#include "fixture.h"
+
+static const struct steps *steps_of(struct query *q)
+{
+	const struct steps *s;
+	struct error err = { 0 };
+	int r = query_steps(q, NULL, &s, &err);
+	if (r < 0)
+		print_error("%s\n", err.text);
+	assert_int_equal(r, 0);
+	return s;
+}
+
+static void assert_near(double a, double b)
+{
+	assert_true(fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b)));
+}
+
+static struct selection *by_step(const char *type, int64_t step)
+{
+	struct selection *s = select_type(type);
+	s->options.step = step;
+	return s;
+}
+
+/* Two cores' worth, 10 s at a time, for two minutes. */
+static void write_steady(struct fixture *f, const char *labels)
+{
+	for (int i = 0; i < 12; i++)
+		WRITE(f, .labels = labels, .time = T0 + i * 10 * SECOND, .duration = 10 * SECOND,
+		      .samples = "a 20000000000\n");
+}
+
+static void test_rates_do_not_depend_on_the_step(void **state)
+{
+	static const int64_t steps[] = { SECOND, 15 * SECOND, 25 * SECOND, MINUTE, HOUR };
+	struct fixture f;
+	setup(&f);
+	write_steady(&f, "pod=a");
+	write_steady(&f, "pod=b");
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct query *q = ask(&f, by_step("cpu", steps[i]));
+		const struct steps *s = steps_of(q);
+		double sum = 0;
+		for (size_t k = 0; k < s->n; k++) {
+			assert_true(s->v[k].covered);
+			assert_near(s->v[k].rate, 4e9);
+			sum += s->v[k].sum;
+		}
+		assert_near(sum, 480e9);
+		assert_int_equal(s->totals[0], 480000000000);
+		query_unref(q);
+	}
+	teardown(&f);
+}
+
+static void test_gaps_are_not_zeros(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .time = T0, .duration = 10 * SECOND, .samples = "a 10000000000\n");
+	WRITE(&f, .time = T0 + MINUTE, .duration = 10 * SECOND, .samples = "z 0\n");
+	struct query *q = ask(&f, by_step("cpu", 15 * SECOND));
+	const struct steps *s = steps_of(q);
+	assert_int_equal(s->from, T0);
+	assert_int_equal(s->n, 5);
+	assert_true(s->v[0].covered);
+	assert_near(s->v[0].rate, 1e9);
+	assert_false(s->v[1].covered);
+	assert_false(s->v[2].covered);
+	assert_true(s->v[4].covered);
+	assert_near(s->v[4].rate, 0);
+	assert_int_equal(s->v[0].profiles, 1);
+	assert_int_equal(s->v[4].profiles, 1);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_values_are_spread_over_their_duration(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .time = T0 + 10 * SECOND, .duration = 10 * SECOND, .samples = "a 1000\n");
+	struct query *q = ask(&f, by_step("cpu", 15 * SECOND));
+	const struct steps *s = steps_of(q);
+	assert_int_equal(s->n, 2);
+	assert_near(s->v[0].sum, 500);
+	assert_near(s->v[1].sum, 500);
+	assert_near(s->v[0].rate, 100);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_the_first_total_is_in_no_rate(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .time = T0, .types = "alloc_space/bytes", .samples = "a 1000000\n");
+	WRITE(&f, .time = T0 + MINUTE, .types = "alloc_space/bytes", .samples = "a 1000600\n");
+	struct query *q = ask(&f, by_step("alloc_space", 30 * SECOND));
+	const struct steps *s = steps_of(q);
+	assert_near(s->v[0].sum, 1000300);
+	assert_near(s->v[0].rate, 10);
+	assert_near(s->v[1].rate, 10);
+	assert_int_equal(s->totals[0], 1000600);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_instants_are_averages(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	for (int i = 0; i < 4; i++) {
+		WRITE(&f, .labels = "pod=a", .time = T0 + i * 30 * SECOND, .types = "goroutine/count",
+		      .samples = i < 2 ? "a 10\n" : "a 20\n");
+		WRITE(&f, .labels = "pod=b", .time = T0 + i * 30 * SECOND, .types = "goroutine/count", .samples = "a 5\n");
+	}
+	struct selection *sel = by_step("goroutine", MINUTE);
+	sel->to = T0 + 2 * MINUTE;
+	struct query *q = ask(&f, sel);
+	const struct steps *s = steps_of(q);
+	assert_int_equal(s->n, 2);
+	assert_near(s->v[0].sum, 15);
+	assert_near(s->v[1].rate, 25);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_groups(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .labels = "pod=b", .time = T0, .duration = SECOND, .samples = "a 2\n");
+	WRITE(&f, .labels = "pod=a", .time = T0, .duration = SECOND, .samples = "a 1\n");
+	WRITE(&f, .labels = "zone=z", .time = T0, .duration = SECOND, .samples = "a 4\n");
+	struct selection *sel = by_step("cpu", 15 * SECOND);
+	sel->by = strdup("pod");
+	struct query *q = ask(&f, sel);
+	const struct steps *s = steps_of(q);
+	assert_int_equal(s->n_groups, 3);
+	assert_int_equal(s->groups[0].len, 0);
+	assert_int_equal(s->totals[0], 4);
+	assert_memory_equal(s->groups[1].s, "a", 1);
+	assert_int_equal(s->totals[1], 1);
+	assert_int_equal(s->totals[2], 2);
+	assert_near(s->v[2 * s->n].sum, 2);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_the_step_is_chosen_from_the_range(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .time = T0, .samples = "a 1\n");
+	WRITE(&f, .time = T0 + HOUR - 1, .samples = "a 1\n");
+	struct query *q = ask(&f, select_type("cpu"));
+	assert_int_equal(steps_of(q)->step, 30 * SECOND);
+	assert_int_equal(steps_of(q)->n, 120);
+	query_unref(q);
+	WRITE(&f, .time = T0 + 24 * HOUR - 1, .samples = "a 1\n");
+	q = ask(&f, select_type("cpu"));
+	assert_int_equal(steps_of(q)->step, 15 * MINUTE);
+	query_unref(q);
+	teardown(&f);
+}
+
+static void test_too_many_steps_are_refused(void **state)
+{
+	struct fixture f;
+	const struct steps *s;
+	setup(&f);
+	WRITE(&f, .time = T0, .samples = "a 1\n");
+	WRITE(&f, .time = T0 + 400 * 24 * HOUR, .samples = "a 1\n");
+	struct query *q = ask(&f, by_step("cpu", SECOND));
+	assert_int_equal(query_steps(q, NULL, &s, NULL), ERR_LIMIT);
+	query_unref(q);
+	teardown(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rates_do_not_depend_on_the_step),
+		cmocka_unit_test(test_gaps_are_not_zeros),
+		cmocka_unit_test(test_values_are_spread_over_their_duration),
+		cmocka_unit_test(test_the_first_total_is_in_no_rate),
+		cmocka_unit_test(test_instants_are_averages),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_the_step_is_chosen_from_the_range),
+		cmocka_unit_test(test_too_many_steps_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
