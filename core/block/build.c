@@ -11,16 +11,21 @@
 int build_init(struct build *b)
 {
 	*b = (struct build){ 0 };
-	intern_init(&b->strings);
-	intern_init(&b->labelsets);
-	intern_init(&b->headers);
-	intern_init(&b->mapsets);
-	intern_init(&b->series);
+	int r = hash_random_seed(&b->seed);
+	if (r < 0)
+		return r;
+	intern_init(&b->strings, b->seed);
+	intern_init(&b->labelsets, b->seed);
+	intern_init(&b->headers, b->seed);
+	intern_init(&b->mapsets, b->seed);
+	intern_init(&b->series, b->seed);
 	uint32_t *parent = VEC_PUSH(&b->stack_parent), *location = VEC_PUSH(&b->stack_location);
-	if (!parent || !location || intern_id(&b->strings, "", 0) != 0 || intern_id(&b->labelsets, "", 0) != 0)
+	uint32_t *check = VEC_PUSH(&b->stack_check);
+	if (!parent || !location || !check || intern_id(&b->strings, "", 0) != 0 || intern_id(&b->labelsets, "", 0) != 0)
 		return -ENOMEM;
 	*parent = 0;
 	*location = PROFILE_NONE;
+	*check = 0;
 	return 0;
 }
 
@@ -38,6 +43,7 @@ void build_done(struct build *b)
 	VEC_DONE(&b->location_uses);
 	VEC_DONE(&b->stack_parent);
 	VEC_DONE(&b->stack_location);
+	VEC_DONE(&b->stack_check);
 	idset_done(&b->function_ids);
 	idset_done(&b->file_ids);
 	idset_done(&b->location_ids);
@@ -49,8 +55,8 @@ size_t build_memory(const struct build *b)
 {
 	return intern_memory(&b->strings) + intern_memory(&b->labelsets) + intern_memory(&b->headers) +
 	       intern_memory(&b->mapsets) + intern_memory(&b->series) + b->functions.cap * sizeof *b->functions.v +
-	       b->lines.cap * sizeof *b->lines.v + b->locations.cap * (sizeof *b->locations.v + 4) +
-	       b->stack_parent.cap * 8 + idset_bytes(&b->function_ids) + idset_bytes(&b->location_ids) +
+	       b->lines.cap * sizeof *b->lines.v + b->locations.cap * (sizeof *b->locations.v + sizeof *b->location_uses.v) +
+	       b->stack_parent.cap * 12 + idset_bytes(&b->function_ids) + idset_bytes(&b->location_ids) +
 	       idset_bytes(&b->stack_children) + idset_bytes(&b->stack_whole);
 }
 
@@ -68,6 +74,7 @@ void build_map_done(struct build_map *m)
 	VEC_DONE(&m->first_mapping);
 	VEC_DONE(&m->path);
 	VEC_DONE(&m->explicit_locations);
+	VEC_DONE(&m->words);
 	buf_done(&m->scratch);
 }
 
@@ -223,43 +230,44 @@ static void place_location(const struct build *b, const struct build_map *m, con
 		ret->address = relative;
 }
 
-static bool same_lines(const struct build *b, const struct sym_location *a, const struct sym_line *lines)
+static int location_key(const struct build *b, struct build_map *m, const struct sym_location *l,
+                        const struct sym_line *lines, struct hash_key *ret)
 {
-	for (uint32_t i = 0; i < a->n_lines; i++) {
-		const struct sym_line *l = &b->lines.v[a->line_at + i];
-		if (l->function != lines[i].function || l->line != lines[i].line || l->column != lines[i].column)
-			return false;
+	m->words.n = 0;
+	uint64_t *w = VEC_GROW(&m->words, 3 + 3 * (size_t)l->n_lines);
+	if (!w)
+		return -ENOMEM;
+	size_t n = 0;
+	w[n++] = (uint64_t)l->file << 32 | l->ordinal;
+	w[n++] = l->flags;
+	w[n++] = l->address;
+	for (uint32_t i = 0; i < l->n_lines; i++) {
+		w[n++] = lines[i].function;
+		w[n++] = (uint64_t)lines[i].line;
+		w[n++] = (uint64_t)lines[i].column;
 	}
-	return true;
-}
-
-static uint64_t location_hash(const struct sym_location *l, const struct sym_line *lines)
-{
-	uint64_t h = hash_mix((uint64_t)l->file << 8 | l->flags, l->address);
-	for (uint32_t i = 0; i < l->n_lines; i++)
-		h = hash_mix(h ^ lines[i].function, (uint64_t)lines[i].line << 20 ^ (uint64_t)lines[i].column);
-	return hash_mix(h, l->ordinal);
+	*ret = hash_key(w, n * sizeof *w, b->seed);
+	return 0;
 }
 
 /* lines lie at the end of b->lines, not yet counted. */
-static uint32_t add_location(struct build *b, struct sym_location *l, const struct sym_line *lines)
+static uint32_t add_location(struct build *b, struct build_map *m, struct sym_location *l, const struct sym_line *lines)
 {
-	uint64_t hash = location_hash(l, lines);
-	for (struct idset_probe p = idset_probe(&b->location_ids, hash); idset_next(&b->location_ids, &p);) {
-		const struct sym_location *g = &b->locations.v[p.id];
-		if (g->file == l->file && g->address == l->address && g->flags == l->flags &&
-		    g->ordinal == l->ordinal && g->n_lines == l->n_lines && same_lines(b, g, lines))
+	struct hash_key key;
+	if (location_key(b, m, l, lines, &key) < 0)
+		return IDSET_NONE;
+	for (struct idset_probe p = idset_probe(&b->location_ids, key.hash); idset_next(&b->location_ids, &p);)
+		if (b->location_uses.v[p.id].check == key.check)
 			return p.id;
-	}
 	uint32_t id = (uint32_t)b->locations.n;
 	struct sym_location *slot = VEC_GROW(&b->locations, 1);
 	struct location_use *use = VEC_GROW(&b->location_uses, 1);
-	if (!slot || !use || idset_add(&b->location_ids, hash, id) < 0)
+	if (!slot || !use || idset_add(&b->location_ids, key.hash, id) < 0)
 		return IDSET_NONE;
 	l->line_at = (uint32_t)b->lines.n;
 	b->lines.n += l->n_lines;
 	*slot = *l;
-	*use = (struct location_use){ 0 };
+	*use = (struct location_use){ .check = key.check };
 	b->locations.n++;
 	b->location_uses.n++;
 	return id;
@@ -281,14 +289,15 @@ static uint32_t map_location(struct build *b, struct build_map *m, const struct 
 			return IDSET_NONE;
 		lines[k] = (struct sym_line){ function, line->line, line->column };
 	}
-	uint32_t id = add_location(b, &sym, lines);
+	uint32_t id = add_location(b, m, &sym, lines);
 	if (id != IDSET_NONE && b->location_uses.v[id].profile == m->number) {
 		sym.ordinal = ++b->location_uses.v[id].equal;
-		id = add_location(b, &sym, lines);
+		id = add_location(b, m, &sym, lines);
 	}
 	if (id == IDSET_NONE)
 		return id;
-	b->location_uses.v[id] = (struct location_use){ .profile = m->number };
+	b->location_uses.v[id].profile = m->number;
+	b->location_uses.v[id].equal = 0;
 	if (sym.flags & LOCATION_EXPLICIT) {
 		uint32_t *slot = VEC_PUSH(&m->explicit_locations);
 		if (!slot)
@@ -316,23 +325,16 @@ static uint32_t child_of(struct build *b, uint32_t parent, uint32_t location)
 			return p.id;
 	uint32_t id = (uint32_t)b->stack_parent.n;
 	uint32_t *slot = VEC_GROW(&b->stack_parent, 1), *slot2 = VEC_GROW(&b->stack_location, 1);
-	if (!slot || !slot2 || id == IDSET_NONE || idset_add(&b->stack_children, hash, id) < 0)
+	uint32_t *check = VEC_GROW(&b->stack_check, 1);
+	if (!slot || !slot2 || !check || id == IDSET_NONE || idset_add(&b->stack_children, hash, id) < 0)
 		return IDSET_NONE;
 	*slot = parent;
 	*slot2 = location;
+	*check = 0;
 	b->stack_parent.n++;
 	b->stack_location.n++;
+	b->stack_check.n++;
 	return id;
-}
-
-static bool is_stack(const struct build *b, uint32_t id, const uint32_t *path, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!id || b->stack_location.v[id] != path[i])
-			return false;
-		id = b->stack_parent.v[id];
-	}
-	return id == 0;
 }
 
 uint32_t build_stack(struct build *b, struct build_map *m, const struct profile *p, size_t sample)
@@ -348,15 +350,16 @@ uint32_t build_stack(struct build *b, struct build_map *m, const struct profile 
 			return IDSET_NONE;
 	if (!n)
 		return 0;
-	uint64_t hash = hash_bytes(path, n * sizeof *path);
-	for (struct idset_probe q = idset_probe(&b->stack_whole, hash); idset_next(&b->stack_whole, &q);)
-		if (is_stack(b, q.id, path, n))
+	struct hash_key key = hash_key(path, n * sizeof *path, b->seed);
+	for (struct idset_probe q = idset_probe(&b->stack_whole, key.hash); idset_next(&b->stack_whole, &q);)
+		if (b->stack_check.v[q.id] == key.check)
 			return q.id;
 	uint32_t id = 0;
 	for (size_t i = n; i-- > 0;)
 		if ((id = child_of(b, id, path[i])) == IDSET_NONE)
 			return IDSET_NONE;
-	return idset_add(&b->stack_whole, hash, id) < 0 ? IDSET_NONE : id;
+	b->stack_check.v[id] = key.check;
+	return idset_add(&b->stack_whole, key.hash, id) < 0 ? IDSET_NONE : id;
 }
 
 /* ---- the small tables: records, interned whole ---- */

@@ -13,10 +13,11 @@
 #include "block.h"
 #include "intern.h"
 
-/* What the profile at hand has of a location, so that equal ones are told apart at once. */
+/* Beside each location, what every look-up of it needs. `profile` and `equal` tell equal locations of a profile apart. */
 struct location_use {
 	uint32_t profile; /* number of the profile that used it last */
 	uint32_t equal;   /* how many more of its locations are the same but for the ordinal */
+	uint32_t check;   /* see hash_key() */
 };
 
 struct build {
@@ -35,7 +36,9 @@ struct build {
 	VEC(uint32_t) stack_parent;
 	VEC(uint32_t) stack_location;
 	struct idset stack_children; /* by parent and location */
+	VEC(uint32_t) stack_check;   /* of stack_whole: see hash_key(); 0 for those that were never a whole stack */
 	struct idset stack_whole;    /* by all its locations */
+	uint64_t seed;
 };
 
 int build_init(struct build *b);
@@ -49,6 +52,7 @@ struct build_map {
 	VEC(uint32_t) path;          /* one stack's locations */
 	VEC(uint32_t) explicit_locations; /* of this profile: indices of p->locations */
 	uint32_t number;             /* of the profile, for location_uses */
+	VEC(uint64_t) words;         /* one location, as it is hashed */
 	struct buf scratch;
 };
 

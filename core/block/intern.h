@@ -7,15 +7,21 @@
 #include "../base/idset.h"
 #include "../base/vec.h"
 
+struct intern_entry {
+	uint32_t at;    /* where it begins; the end of the last is bytes.len */
+	uint32_t check; /* see hash_key() */
+};
+
 struct intern {
 	struct buf bytes;
-	VEC(uint32_t) at; /* where each begins; the end of the last is bytes.len */
+	VEC(struct intern_entry) entries;
 	struct idset ids;
+	uint64_t seed;
 };
 
 #define INTERN_MAX_BYTES ((size_t)1 << 31)
 
-void intern_init(struct intern *in);
+void intern_init(struct intern *in, uint64_t seed);
 void intern_done(struct intern *in);
 /* The id of these bytes, new or known; IDSET_NONE when out of memory or over INTERN_MAX_BYTES. */
 uint32_t intern_id(struct intern *in, const void *data, size_t n);

@@ -464,7 +464,7 @@ static void section_put(struct buf *out, struct sections *s, uint8_t kind, const
 static void put_interned(struct buf *out, struct sections *s, uint8_t kind, const struct intern *in)
 {
 	_buf_ struct buf raw = BUF_INIT(LAYOUT_MAX_SECTION);
-	buf_varint(&raw, in->at.n);
+	buf_varint(&raw, in->entries.n);
 	intern_encode(in, &raw);
 	section_put(out, s, kind, &raw);
 }
@@ -610,9 +610,9 @@ static int compare_strings(const void *a, const void *b, void *ctx)
 static int put_keys(struct buf *footer, const struct build *b, const struct intern *records, bool of_samples)
 {
 	VEC(uint32_t) keys = { 0 };
-	uint8_t *seen = calloc(b->strings.at.n + 1, 1);
+	uint8_t *seen = calloc(b->strings.entries.n + 1, 1);
 	int r = seen ? 0 : -ENOMEM;
-	for (uint32_t i = 0; i < records->at.n && r == 0; i++) {
+	for (uint32_t i = 0; i < records->entries.n && r == 0; i++) {
 		struct cursor c = cursor_of(intern_get(records, i));
 		while (cursor_left(&c) && r == 0) {
 			uint32_t key = (uint32_t)cursor_varint(&c);
