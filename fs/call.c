@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "render_jobs.h"
+#include "writer.h"
 
 /*
  * Locks. libfuse holds the request's own lock while it calls on_interrupt(), which takes calls->lock. So nobody may
@@ -16,7 +17,8 @@
  * hooked in; it must not answer there (libfuse would free the request under its own feet), hence `registering`.
  */
 
-#define TICK NS_PER_S /* housekeeping */
+#define TICK NS_PER_S                /* housekeeping */
+#define LOOK_EVERY (50 * NS_PER_MS) /* at a caller's signals, once there was one */
 
 struct calls {
 	struct fs *fs;
@@ -114,14 +116,23 @@ static void call_lost(struct call *c)
 	render_leave(c);
 }
 
+/*
+ * The kernel tells of any signal, and only of the first one. Where that is none to give up for, the timer looks for others from
+ * now on.
+ */
 static void on_interrupt(fuse_req_t req, void *arg)
 {
 	struct call *c = arg;
 	struct calls *calls = c->fs->calls;
+	bool out = writer_wants_out(c->thread);
 	pthread_mutex_lock(&calls->lock);
 	if (c->registering)
-		c->interrupted = true;
-	bool mine = !c->registering && call_mark(calls, c);
+		c->interrupted = out;
+	if (!out && !c->answered) {
+		c->look_at = clock_monotonic() + LOOK_EVERY;
+		pthread_cond_signal(&calls->wake);
+	}
+	bool mine = out && !c->registering && call_mark(calls, c);
 	if (mine)
 		call_ref(c);
 	pthread_mutex_unlock(&calls->lock);
@@ -158,6 +169,7 @@ void *call_new(struct fs *fs, fuse_req_t req, size_t size, unsigned flags, int64
 	c->req = req;
 	c->refs = 1;
 	c->kept = patient;
+	c->thread = fuse_req_ctx(req)->pid;
 	c->registering = !patient;
 	c->deadline = deadline ? clock_monotonic() + deadline : 0;
 	pthread_mutex_lock(&fs->calls->lock);
@@ -241,13 +253,60 @@ static void call_expire(struct call *c)
 	call_unref(c);
 }
 
+/* A call whose caller is to be looked at, with a reference; under lock. */
+static struct call *calls_doubtful(struct calls *calls, int64_t now)
+{
+	for (struct call *c = calls->first; c; c = c->later)
+		if (c->look_at && c->look_at <= now && !c->registering) {
+			call_ref(c);
+			c->look_at = now + LOOK_EVERY;
+			return c;
+		}
+	return NULL;
+}
+
+static void call_look(struct call *c)
+{
+	if (writer_wants_out(c->thread) && call_claim(c)) {
+		fs_count(&c->fs->counts.interrupts);
+		call_lost(c);
+		fuse_reply_err(c->req, EINTR);
+	}
+	call_unref(c);
+}
+
 static int64_t calls_next_wake(struct calls *calls, int64_t tick)
 {
 	int64_t next = tick;
-	for (struct call *c = calls->first; c; c = c->later)
+	for (struct call *c = calls->first; c; c = c->later) {
 		if (c->deadline)
 			next = MIN(next, c->registering ? c->deadline + NS_PER_MS : c->deadline);
+		if (c->look_at)
+			next = MIN(next, c->look_at + (c->registering ? NS_PER_MS : 0));
+	}
 	return next;
+}
+
+/* One thing whose time has come; false where there is none. Called and returns with the lock. */
+static bool timer_step(struct calls *calls, int64_t *next_tick)
+{
+	int64_t now = clock_monotonic();
+	struct call *overdue = calls_overdue(calls, now);
+	struct call *doubtful = overdue ? NULL : calls_doubtful(calls, now);
+	bool tick = !overdue && !doubtful && now >= *next_tick;
+	if (!overdue && !doubtful && !tick)
+		return false;
+	pthread_mutex_unlock(&calls->lock);
+	if (overdue)
+		call_expire(overdue);
+	else if (doubtful)
+		call_look(doubtful);
+	else
+		calls->tick(calls->fs, now);
+	pthread_mutex_lock(&calls->lock);
+	if (tick)
+		*next_tick = now + TICK;
+	return true;
 }
 
 static void *timer_main(void *arg)
@@ -256,18 +315,8 @@ static void *timer_main(void *arg)
 	int64_t next_tick = clock_monotonic() + TICK;
 	pthread_mutex_lock(&calls->lock);
 	while (!calls->ending) {
-		int64_t now = clock_monotonic();
-		struct call *c = calls_overdue(calls, now);
-		if (c || now >= next_tick) {
-			pthread_mutex_unlock(&calls->lock);
-			if (c)
-				call_expire(c);
-			else
-				calls->tick(calls->fs, now);
-			pthread_mutex_lock(&calls->lock);
-			next_tick = c ? next_tick : now + TICK;
+		if (timer_step(calls, &next_tick))
 			continue;
-		}
 		calls->next_wake = calls_next_wake(calls, next_tick);
 		struct timespec at = timespec_of(calls->next_wake);
 		pthread_cond_timedwait(&calls->wake, &calls->lock, &at);

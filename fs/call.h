@@ -6,7 +6,7 @@
  *
  *     the worker     when its result is there
  *     the timer      when the deadline passes (by default with ETIMEDOUT)
- *     the kernel     when the caller was interrupted: EINTR at once
+ *     the kernel     when the caller was interrupted, by a signal that asks it to give up: EINTR at once
  *     the shutdown   ESHUTDOWN
  *
  * A worker that comes too late finds the call taken, drops its result, and may notice before: losing a call sets its cancel token.
@@ -33,6 +33,8 @@ struct call {
 	/* the rest belongs to call.c */
 	struct call *later, **link;        /* the list of calls in flight */
 	int64_t deadline;                  /* clock_monotonic(); 0: none */
+	int64_t look_at;                   /* when to look again whether the caller wants out; 0: not */
+	pid_t thread;                      /* the caller's */
 	atomic_uint refs;
 	bool answered, registering, interrupted, kept;
 };

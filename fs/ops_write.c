@@ -60,8 +60,7 @@ static bool place_takes_files(const struct place *p)
 
 static void deny_error(struct fs *fs, fuse_req_t req, struct place *p, int e, const struct error *err)
 {
-	int answer = e == ERR_PATH ? -EISDIR : e; /* a name that reads as a component is a directory */
-	fs_deny(fs, req, p->in, p->at.name, answer, "%s", error_text(err, e));
+	fs_deny(fs, req, p->in, p->at.name, e, "%s", error_text(err, e));
 }
 
 static struct stat caller_stat(fuse_req_t req, mode_t mode)

@@ -43,7 +43,7 @@ struct upload_place {
 	const char *name;
 };
 
-/* EEXIST, ERR_PATH (the name reads as a component), ERR_PATH_DENIED (no files here). New reference. */
+/* -EEXIST, -EISDIR (the name reads as a component), ERR_PATH_DENIED (no files here). New reference. */
 int upload_make(struct uploads *us, const struct upload_place *place, enum upload_kind kind, const struct stat *st,
                 const char *link_target, struct upload **ret, struct error *err);
 /* Hides the name; the bytes go when nobody has them open. -ENOENT, -ENOTEMPTY (a folder). */

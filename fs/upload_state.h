@@ -72,7 +72,7 @@ bool upload_temporary(const struct upload *up);
 
 /* Drops the bytes of names nobody has open, the oldest first, until n more fit. */
 bool uploads_make_room(struct uploads *us, uint64_t n);
-/* -EXDEV, -EEXIST, -EISDIR, ERR_PATH; with check_only nothing happens. */
+/* -EXDEV, -EEXIST, -EISDIR; with check_only nothing happens. */
 int uploads_move(struct uploads *us, struct upload *up, const struct upload_place *to, bool no_replace, bool check_only,
                  struct error *err);
 /* "/service/region=eu/name". */

@@ -250,8 +250,10 @@ static int inherit(struct upload *up, const struct upload_place *place, struct e
 static int check_name(const struct upload_place *place, enum upload_kind kind, struct error *err)
 {
 	bool temporary = place->folder || upload_name_temporary(place->name);
-	if (kind == UPLOAD_FILE)
-		return temporary ? 0 : tree_name_allowed(place->name, err);
+	if (kind == UPLOAD_FILE) {
+		int e = temporary ? 0 : tree_name_allowed(place->name, err);
+		return e == ERR_PATH ? -EISDIR : e;
+	}
 	if (temporary && !place->folder)
 		return 0;
 	return error_set(err, ERR_PATH_DENIED, kind == UPLOAD_DIR ? "only folders whose names begin with '.' can be made here"

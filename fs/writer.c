@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 
 #define PF_SIGNALED 0x400UL /* include/linux/sched.h: killed by a signal; field 9 of /proc/PID/stat */
@@ -37,6 +38,24 @@ bool writer_was_killed(pid_t thread)
 	for (int i = 0; at && i < STAT_FLAGS; i++)
 		at = strchr(at + 1, ' ');
 	return at && strtoul(at, NULL, 10) & PF_SIGNALED;
+}
+
+static uint64_t signals_of(const char *status, const char *field)
+{
+	const char *at = strstr(status, field);
+	return at ? strtoull(at + strlen(field), NULL, 16) : 0;
+}
+
+bool writer_wants_out(pid_t thread)
+{
+	static const int by_the_way[] = { SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, SIGIO, SIGPROF, SIGVTALRM };
+	char buf[4096];
+	if (!read_proc(thread, "status", buf, sizeof buf))
+		return true;
+	uint64_t waiting = (signals_of(buf, "\nSigPnd:") | signals_of(buf, "\nShdPnd:")) & ~signals_of(buf, "\nSigBlk:");
+	for (size_t i = 0; i < ARRAY_SIZE(by_the_way); i++)
+		waiting &= ~(UINT64_C(1) << (by_the_way[i] - 1));
+	return waiting;
 }
 
 static bool link_ends_with(int dir, const char *name, const char *path)

@@ -17,6 +17,12 @@ pid_t writer_process(pid_t thread);
 bool writer_was_killed(pid_t thread);
 
 /*
+ * Whether a signal that waits for this thread asks it to give up what it does. Those that come by the way (a child ended, the window
+ * changed, a timer of the runtime) do not: programs do not expect an open() that fails for them.
+ */
+bool writer_wants_out(pid_t thread);
+
+/*
  * Whether a process may still have this file open: a descriptor's name ends in `path` (mounts may differ between us), or that cannot
  * be seen.
  */

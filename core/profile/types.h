@@ -39,12 +39,5 @@ void type_name(struct buf *out, struct str type, struct str unit, struct str kin
  */
 void value_format(struct buf *out, int64_t value, struct str unit);
 
-/*
- * The unit value_format() would choose ("ms"), and a value shown in a unit of the caller's choice (any that unit_of() or
- * value_unit() names): for tables that keep to one unit. "" where the unit is not worth showing.
- */
-const char *value_unit(int64_t value, struct str unit);
-void value_format_in(struct buf *out, int64_t value, struct str unit, const char *to);
-
 /* A share as pprof prints it: "12.34%", "100%", "0.5%". total 0 gives "0%". Appends. */
 void share_format(struct buf *out, int64_t value, int64_t total);

@@ -169,6 +169,14 @@ static int fold_part(struct fold *f, uint32_t part, const struct part_sums *s, u
 
 /* ---- with filters ---- */
 
+/* What the lines of a call, or one line, are called. */
+static uint32_t items_key(struct fold *f, uint32_t part, const struct item *items, uint32_t n)
+{
+	if (f->by_location)
+		return symtab_lines(f->symtab, part, items, n);
+	return symtab_frame(f->symtab, part, items->location, items->line, f->granularity);
+}
+
 static int enter_items(struct fold *f, struct filters *filters, uint32_t part, uint32_t *node)
 {
 	const struct item *items = filters->items.v;
@@ -178,9 +186,7 @@ static int enter_items(struct fold *f, struct filters *filters, uint32_t part, u
 		end = i + 1;
 		while (f->by_location && end < n && items[end].call == items[i].call)
 			end++;
-		uint32_t key = f->by_location
-		                       ? symtab_lines(f->symtab, part, items + i, (uint32_t)(end - i))
-		                       : symtab_frame(f->symtab, part, items[i].location, items[i].line, f->granularity);
+		uint32_t key = items_key(f, part, items + i, (uint32_t)(end - i));
 		*node = key == NONE ? NONE : trie_child(f->trie, *node, key);
 	}
 	return *node == NONE ? -ENOMEM : 0;
@@ -344,7 +350,8 @@ static int prune(struct folded *f)
 		to[i] = n;
 		f->key[n] = f->key[i];
 		f->parent[n] = f->parent[i] ? to[f->parent[i]] : 0;
-		memmove(f->self + (size_t)n * f->n_slots, f->self + (size_t)i * f->n_slots, f->n_slots * sizeof *f->self);
+		memmove(f->self + (size_t)n * f->n_slots, f->self + (size_t)i * f->n_slots,
+		        f->n_slots * sizeof *f->self);
 		n++;
 	}
 	f->n = n;

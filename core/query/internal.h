@@ -59,13 +59,13 @@ struct row {
 	uint32_t prev, next; /* rows of the same series, or NONE: see plan_chain() */
 	int64_t value;       /* of the selected type; valid once row values are known */
 	uint8_t role;
-	bool running : 1;    /* its running-total types are totals since the process began */
-	bool allocs : 1, heap : 1;
-	bool shadowed : 1;   /* `allocs` beside heap: its alloc_* do not count */
-	bool instant : 1;    /* has an instantaneous type */
-	bool scanned : 1;    /* looked through for negative values */
-	bool difference : 1; /* has some */
-	bool restart : 1;
+	bool running;        /* its running-total types are totals since the process began */
+	bool allocs, heap;
+	bool shadowed;       /* `allocs` beside heap: its alloc_* do not count */
+	bool instant;        /* has an instantaneous type */
+	bool scanned;        /* looked through for negative values */
+	bool difference;     /* has some */
+	bool restart;
 };
 
 /* One type of the result. */
@@ -237,7 +237,8 @@ void sums_done(struct sums *s);
  * differences and restarts, and the rows' values. Caller holds the lock.
  */
 enum values_want { WANT_ROWS, WANT_MAIN, WANT_ALL };
-int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret, struct error *err);
+int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
+                struct error *err);
 /* Makes every taken row's value known; without reading samples where totals tell. Caller holds the lock. */
 int values_rows(struct query *q, const struct cancel *cancel, struct error *err);
 /* Whether a value of this row is the increase since its predecessor. */

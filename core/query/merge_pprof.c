@@ -5,10 +5,12 @@
 
 /*
  * The merged selection as pprof. Samples are stacks of locations, and locations are the same where file, build,
- * address in the file and lines are. All order is by content: samples in preorder of the stacks, locations, functions and
- * mappings as they are first used; but the main binary's mapping comes first, as readers of pprof expect.
+ * address in the file and lines are. All order is by content: samples in preorder of the stacks, locations,
+ * functions and mappings as they are first used; but the main binary's mapping comes first, as readers of pprof
+ * expect.
  *
- * Addresses are made absolute again by where profiles had the file mapped: the smallest of these mappings that has the address.
+ * Addresses are made absolute again by where profiles had the file mapped: the smallest of these mappings that has
+ * the address.
  */
 
 #define PROFILE_MAX ((size_t)512 << 20)

@@ -382,14 +382,19 @@ static int part_load_each(void *arg, size_t i)
 	return load->damaged[i] ? 0 : r;
 }
 
+static void note_damage_text(struct query *q, const struct error *err)
+{
+	struct query_info *info = &q->plan_info;
+	snprintf(info->damage, sizeof info->damage, "%.*s", (int)sizeof info->damage - 1, error_text(err, err->code));
+}
+
 static void note_damaged_parts(struct query *q, const struct part_load *load, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!load->damaged[i])
 			continue;
 		if (!q->plan_info.damaged++)
-			snprintf(q->plan_info.damage, sizeof q->plan_info.damage, "%.*s",
-			         (int)sizeof q->plan_info.damage - 1, error_text(&load->errors[i], load->errors[i].code));
+			note_damage_text(q, &load->errors[i]);
 	}
 }
 
@@ -430,8 +435,7 @@ static int parts_number_series(struct planner *pl, size_t first)
 static void note_damage(struct query *q, const struct parts *loaded)
 {
 	if (loaded->damaged && !q->plan_info.damaged)
-		snprintf(q->plan_info.damage, sizeof q->plan_info.damage, "%.*s",
-		         (int)sizeof q->plan_info.damage - 1, error_text(&loaded->damage, loaded->damage.code));
+		note_damage_text(q, &loaded->damage);
 	q->plan_info.damaged += loaded->damaged;
 }
 

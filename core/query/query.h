@@ -6,8 +6,8 @@
  * that renderings are made from, each computed once on demand and shared. Thread safe; counted references.
  *
  * Results do not depend on how profiles lie in segments and blocks: orders are by content.
- * Values over time: see docs/architecture.md "Values over time" (event types add up; running totals count their increase;
- * instantaneous types are averaged over the time in which their series lived).
+ * Values over time: see docs/architecture.md "Values over time" (event types add up; running totals count their
+ * increase; instantaneous types are averaged over the time in which their series lived).
  */
 
 #include "../db/db.h"
@@ -66,8 +66,9 @@ struct frame {
 };
 
 /*
- * Nodes are in preorder, children by name, file, line, address (byte order): node i's subtree is nodes[i] .. nodes[i].end - 1, its first child is
- * i + 1 where i + 1 < end, the next sibling of a child c is c's end. Node 0 is the root of all, frame PROFILE_NONE.
+ * Nodes are in preorder, children by name, file, line, address (byte order): node i's subtree is
+ * nodes[i] .. nodes[i].end - 1, its first child is i + 1 where i + 1 < end, the next sibling of a child c is c's end.
+ * Node 0 is the root of all, frame PROFILE_NONE.
  */
 struct call_node {
 	uint32_t frame, parent, end;
@@ -182,5 +183,5 @@ struct found_profile {
 
 /* The i-th point's profile; bytes in the store are estimated from its row group. */
 int query_found(struct query *q, size_t i, struct found_profile *ret, struct error *err);
-/* Restores the profile with this id as it came in; *ret as above. ERR_PATH_ABSENT where the selection does not have it. */
+/* Restores the profile with this id as it came in; *ret as above. ERR_PATH_ABSENT where it is not selected. */
 int query_restore(struct query *q, const struct ulid *id, struct profile *ret, struct error *err);

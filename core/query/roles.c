@@ -135,8 +135,9 @@ static bool all_agree(struct query *q)
 	for (size_t i = 0; i < q->parts.n; i++) {
 		struct qpart *p = &q->parts.v[i];
 		for (uint32_t h = 0; h < p->profiles->n_headers; h++) {
-			p->headers[h].agrees = p->headers[h].column == q->main_slot && header_agrees(q, p, header_of(p, h));
-			agree &= p->headers[h].agrees || !p->headers[h].used;
+			struct header_plan *plan = &p->headers[h];
+			plan->agrees = plan->column == q->main_slot && header_agrees(q, p, header_of(p, h));
+			agree &= plan->agrees || !plan->used;
 		}
 	}
 	return agree;

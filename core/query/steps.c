@@ -8,9 +8,9 @@
  * Values over time, in steps.
  *
  * Events: a value is spread evenly over its duration, the increase of a running total over the time since its
- * predecessor. What falls into a step, divided by the time that a series' profiles cover of it, is the series' rate there; rates of
- * series add up. The first of a running total counts in the sum, at its time, and in no rate. A value without a
- * duration counts at its time, and in the rate as if spread over its step.
+ * predecessor. What falls into a step, divided by the time that a series' profiles cover of it, is the series' rate
+ * there; rates of series add up. The first of a running total counts in the sum, at its time, and in no rate. A
+ * value without a duration counts at its time, and in the rate as if spread over its step.
  *
  * Instantaneous types: the integral over a step of what lived in it, divided by the time in which anything did.
  *
@@ -195,8 +195,8 @@ static int stretch_cmp(const void *a, const void *b)
 	return CMP(x->point, y->point);
 }
 
-static void add_events(const struct query *q, const struct steps *s, struct step *v, const struct stretch *all, size_t n,
-                       struct tally *t)
+static void add_events(const struct query *q, const struct steps *s, struct step *v, const struct stretch *all,
+                       size_t n, struct tally *t)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct step *row = v + all[i].point->group * s->n;
@@ -264,8 +264,9 @@ static void count_profiles(const struct steps *s, struct step *v, const struct s
 {
 	for (size_t i = 0; i < n; i++) {
 		int64_t t = all[i].point->time;
-		if (s->n && t >= s->from && ((uint64_t)t - (uint64_t)s->from) / (uint64_t)s->step < s->n)
-			v[all[i].point->group * s->n + ((uint64_t)t - (uint64_t)s->from) / (uint64_t)s->step].profiles++;
+		uint64_t at = ((uint64_t)t - (uint64_t)s->from) / (uint64_t)s->step;
+		if (t >= s->from && at < s->n)
+			v[all[i].point->group * s->n + at].profiles++;
 	}
 }
 

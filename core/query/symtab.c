@@ -29,7 +29,8 @@ int symtab_new(struct query *q, struct symtab **ret)
 	t->parts = calloc(t->n_parts + 1, sizeof *t->parts);
 	t->part_stacks = calloc(t->n_parts + 1, sizeof *t->part_stacks);
 	pthread_mutex_init(&t->lock, NULL);
-	if (t->parts && t->part_stacks && trie_new(&t->stacks) >= 0 && symtab_intern(t, (struct str){ "", 0 }, false) == 0) {
+	if (t->parts && t->part_stacks && trie_new(&t->stacks) >= 0 &&
+	    symtab_intern(t, (struct str){ "", 0 }, false) == 0) {
 		*ret = t;
 		return 0;
 	}
@@ -519,7 +520,9 @@ static int function_cmp(const void *a, const void *b, void *arg)
 		return CMP(rank[x->name], rank[y->name]);
 	if (x->system_name != y->system_name)
 		return CMP(rank[x->system_name], rank[y->system_name]);
-	return x->filename != y->filename ? CMP(rank[x->filename], rank[y->filename]) : CMP(x->start_line, y->start_line);
+	if (x->filename != y->filename)
+		return CMP(rank[x->filename], rank[y->filename]);
+	return CMP(x->start_line, y->start_line);
 }
 
 static int line_cmp(const struct gline *x, const struct gline *y, const uint32_t *functions)

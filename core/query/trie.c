@@ -3,7 +3,7 @@
 
 #include "../base/hash.h"
 
-/* A child is found by parent and key together; the pair is spread by a bijection, so that equal hashes are equal pairs. */
+/* A child is found by parent and key together, spread by a bijection: equal hashes are equal pairs. */
 static uint64_t pair_hash(uint32_t parent, uint32_t key)
 {
 	uint64_t x = (uint64_t)parent << 32 | key;

@@ -849,10 +849,13 @@ static void finish_info(struct query *q, const struct pass *pass)
 }
 
 /* Reads on until no unknown difference is left that could end a life: each round finds at least one. */
-static int scan_rest(struct query *q, uint32_t first, uint32_t n_slots, const struct cancel *cancel, struct error *err)
+static int scan_rest(struct query *q, uint32_t first, uint32_t n_slots, const struct cancel *cancel,
+                     struct error *err)
 {
 	for (;;) {
-		_cleanup_(pass_done) struct pass scan = { .q = q, .cancel = cancel, .first = first, .n_slots = n_slots };
+		_cleanup_(pass_done) struct pass scan = {
+			.q = q, .cancel = cancel, .first = first, .n_slots = n_slots
+		};
 		scan.wants = calloc(q->rows.n + 1, 1);
 		if (!scan.wants || plan_chain(q) < 0)
 			return -ENOMEM;
@@ -885,7 +888,8 @@ static int read_once(struct pass *pass, struct sums *ret, bool *ret_again, struc
 	return ret ? merge_jobs(pass, ret) : 0;
 }
 
-int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret, struct error *err)
+int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
+                struct error *err)
 {
 	_filters_ struct filters filters = { .sel = q->sel };
 	bool filtered = q->sel->n_filters > 0, again = true;

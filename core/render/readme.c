@@ -27,7 +27,7 @@ static void put_line(struct buf *out, const char *what, const char *before, cons
 static void put_write_line(struct buf *out, const struct readme_facts *f, const struct buf *service)
 {
 	if (!f->writable)
-		buf_puts(out, "- write: not here, this mount is read-only\n");
+		buf_puts(out, "- write: not here, this is read-only\n");
 	else if (f->services && f->services->n)
 		put_line(out, "write", "cp cpu.pb.gz ", service, "/region=eu/");
 	else

@@ -83,6 +83,18 @@ const width = (locator) => locator.evaluate((e) => Number(e.getAttribute('width'
 const count = (page, selector) => page.locator(selector).count();
 const current = (page) => page.locator('.frames rect.f title').textContent();
 
+/* What an event brings about comes when it comes. */
+async function eventually(check) {
+	for (const end = Date.now() + 5000; ;) {
+		try {
+			return await check();
+		} catch (e) {
+			if (Date.now() > end)
+				throw e;
+		}
+	}
+}
+
 const tests = {
 	async 'is complete without script'() {
 		const page = await open({ javaScriptEnabled: false });
@@ -112,11 +124,11 @@ const tests = {
 		await frame(page, 'json.decode').click();
 		assert.equal(await width(frame(page, 'json.decode')), 1180);
 		await page.goBack();
+		await eventually(async () => assert.equal(await width(frame(page, 'json.decode')), 885));
 		assert.equal(await width(frame(page, 'main.parse')), 1180);
-		assert.equal(await width(frame(page, 'json.decode')), 885);
 		await page.goBack();
+		await eventually(async () => assert.equal(await count(page, '.frames rect.a'), 0));
 		assert.equal(await width(frame(page, 'all')), 1180);
-		assert.equal(await count(page, '.frames rect.a'), 0);
 		await page.close();
 	},
 

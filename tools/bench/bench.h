@@ -7,6 +7,7 @@
 
 int bench_gen(int argc, char **argv);
 int bench_run(int argc, char **argv);
+int bench_render(int argc, char **argv);
 
 /* "bench: ..." on stderr. */
 void complain(const char *fmt, ...) _printf_(1, 2);

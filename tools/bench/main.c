@@ -20,6 +20,8 @@ int main(int argc, char **argv)
 		return bench_gen(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		return bench_run(argc - 1, argv + 1);
-	complain("usage: bench gen [options] DIR | bench run [options] DIR");
+	if (argc > 1 && !strcmp(argv[1], "render"))
+		return bench_render(argc - 1, argv + 1);
+	complain("usage: bench gen [options] DIR | bench run [options] DIR | bench render [--nodes N]");
 	return 2;
 }

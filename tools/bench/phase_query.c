@@ -249,7 +249,7 @@ static int run_spec(struct run *r, const struct spec *spec)
 	return e ?: in_child(ask_child, &a);
 }
 
-static int run_renderings(struct run *r, const char *service, unsigned hours)
+int query_renderings(struct run *r, const char *service, unsigned hours)
 {
 	int e = 0;
 	for (const struct rendering *const *p = renderings; *p; p++) {
@@ -274,7 +274,7 @@ int phase_query(void *arg)
 	int e = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
 		e = run_spec(r, &specs[i]) ?: e;
-	e = run_renderings(r, r->service, 1) ?: e;
-	e = run_renderings(r, r->service, 6) ?: e;
-	return run_renderings(r, NULL, 6) ?: e;
+	e = query_renderings(r, r->service, 1) ?: e;
+	e = query_renderings(r, r->service, 6) ?: e;
+	return query_renderings(r, NULL, 6) ?: e;
 }

@@ -21,3 +21,6 @@ int phase_ingest(void *run);
 int phase_stored(void *run); /* after ingest */
 int phase_ack(void *run);    /* a lone write */
 int phase_query(void *run);  /* forks a child per query */
+
+/* All renderings of one service (NULL: all) over the last hours; forks a child per query. */
+int query_renderings(struct run *r, const char *service, unsigned hours);

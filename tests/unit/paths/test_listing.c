@@ -198,12 +198,37 @@ static void random_paths_are_answered(void **state)
 	}
 }
 
+/* Any bytes as a name, in each kind of directory. */
+static void random_names_are_answered(void **state)
+{
+	static const char *const dirs[] = { "/", "/.profilefs", "/checkout", "/checkout/2026-11-22", "/checkout/2026-11-22/cpu",
+		                            "/checkout/2026-11-22/cpu/vs", "/checkout/2026-11-22/cpu/by-pod",
+		                            "/checkout/2026-11-22/profiles", "/checkout/2026-11-22/cpu/functions" };
+	struct fixture *f = *state;
+	uint64_t x = 0x9e3779b97f4a7c15u;
+	for (size_t d = 0; d < ARRAY_SIZE(dirs); d++) {
+		_cleanup_(node_unrefp) struct node *dir = must_walk(f, dirs[d], false);
+		for (int i = 0; i < 150; i++) {
+			_cleanup_(node_unrefp) struct node *n = NULL;
+			char name[1200];
+			size_t len = i % 50 ? next_random(&x) % 12 : 1100;
+			for (size_t j = 0; j < len; j++)
+				name[j] = (char)(1 + next_random(&x) % 255);
+			name[len] = '\0';
+			struct error err = { 0 };
+			int e = tree_lookup(f->tree, dir, name, NULL, &n, &err);
+			assert_true(!e == !!n);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_listed_is_found_once),
 		cmocka_unit_test(what_narrows_keeps_the_rules),
 		cmocka_unit_test(random_paths_are_answered),
+		cmocka_unit_test(random_names_are_answered),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -154,7 +154,8 @@ static void test_filters(void **state)
 	struct fixture f;
 	setup(&f);
 	WRITE(&f, .time = T0, .samples = "main;serve;alloc;gc 1\nmain;serve 2\nmain;gc;alloc 4\nmain;read@io.go:3 8\n");
-	expect_filtered(&f, FILTER_FOCUS, "^all", "5(0)[main 5(0)[gc 4(0)[alloc 4(4)] serve 1(0)[alloc 1(0)[gc 1(1)]]]]");
+	expect_filtered(&f, FILTER_FOCUS, "^all",
+	                "5(0)[main 5(0)[gc 4(0)[alloc 4(4)] serve 1(0)[alloc 1(0)[gc 1(1)]]]]");
 	expect_filtered(&f, FILTER_FOCUS, "io\\.go", "8(0)[main 8(0)[read 8(8)]]");
 	expect_filtered(&f, FILTER_IGNORE, "gc", "10(0)[main 10(0)[read 8(8) serve 2(2)]]");
 	expect_filtered(&f, FILTER_ROOT, "gc|alloc", "5(0)[alloc 1(0)[gc 1(1)] gc 4(0)[alloc 4(4)]]");

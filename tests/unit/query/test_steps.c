@@ -117,7 +117,8 @@ static void test_instants_are_averages(void **state)
 	for (int i = 0; i < 4; i++) {
 		WRITE(&f, .labels = "pod=a", .time = T0 + i * 30 * SECOND, .types = "goroutine/count",
 		      .samples = i < 2 ? "a 10\n" : "a 20\n");
-		WRITE(&f, .labels = "pod=b", .time = T0 + i * 30 * SECOND, .types = "goroutine/count", .samples = "a 5\n");
+		WRITE(&f, .labels = "pod=b", .time = T0 + i * 30 * SECOND, .types = "goroutine/count",
+		      .samples = "a 5\n");
 	}
 	struct selection *sel = by_step("goroutine", MINUTE);
 	sel->to = T0 + 2 * MINUTE;

@@ -257,7 +257,8 @@ static void test_damaged_samples_are_left_out(void **state)
 	assert_int_equal(db_open(f.store, &(struct db_options){ .threads = 1 }, &f.db, NULL), 0);
 	struct query *q = ask(&f, select_type("cpu"));
 	assert_int_equal(query_info(q)->profiles, 2);
-	store_fault_set(f.store, &(struct fault_plan){ .fault = FAULT_TORN, .at = 1, .from_then_on = true, .kinds = 4 });
+	const struct fault_plan torn_reads = { .fault = FAULT_TORN, .at = 1, .from_then_on = true, .kinds = 4 };
+	store_fault_set(f.store, &torn_reads);
 	assert_int_equal(query_tree(q, NULL, &t, NULL), 0);
 	assert_int_equal(t->total, 2);
 	assert_int_equal(query_info(q)->damaged, 1);

@@ -129,7 +129,7 @@ static uint32_t given_child(struct query *q, uint32_t n_nodes, uint32_t parent, 
  * "main;work;sleep 12\n" ...: lines sorted by their stacks, so that nodes come in preorder. "work~" is
  * inlined into its caller.
  */
-static void given_stacks(struct query *q, const char *folded)
+static void _unused_ given_stacks(struct query *q, const char *folded)
 {
 	size_t most = 2;
 	for (const char *p = folded; *p; p++)
@@ -179,7 +179,7 @@ static void given_stacks(struct query *q, const char *folded)
 	                              q->info.type, q->info.unit };
 }
 
-static void given_done(struct query *q)
+static void _unused_ given_done(struct query *q)
 {
 	free(q->text);
 	free(q->nodes);
