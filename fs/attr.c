@@ -102,11 +102,24 @@ static double node_timeout(const struct node_attr *attr, bool known)
 	return attr->life == LIFE_GRAMMAR ? GRAMMAR_TIMEOUT : DIR_TIMEOUT;
 }
 
+/* What can be said of a file before it is planned. */
+static void unplanned_attr(struct fs *fs, struct inode *in, struct node_attr *ret)
+{
+	_cleanup_(node_unrefp) struct node *dir = inode_plan_in(fs->inodes, in);
+	struct node_attr attr = { 0 };
+	if (dir)
+		node_attr(dir, &attr);
+	*ret = (struct node_attr){ .kind = NODE_FILE, .life = LIFE_DATA, .mtime = attr.mtime, .blocks = 1 };
+}
+
 static void stat_node(struct fs *fs, struct inode *in, struct stat *ret, double *ret_timeout, enum node_life *ret_life)
 {
 	_cleanup_(node_unrefp) struct node *node = inode_node(fs->inodes, in);
 	struct node_attr attr;
-	node_attr(node, &attr);
+	if (node)
+		node_attr(node, &attr);
+	else
+		unplanned_attr(fs, in, &attr);
 	if (attr.kind == NODE_FILE && attr.size_known)
 		inode_sized(fs->inodes, in, attr.size);
 	uint64_t size = attr.kind == NODE_LINK ? attr.size : 0;
@@ -224,11 +237,10 @@ void fs_deny(struct fs *fs, fuse_req_t req, struct inode *dir, const char *name,
 	vsnprintf(sentence, sizeof sentence, fmt, ap);
 	va_end(ap);
 	pid_t pid = fuse_req_ctx(req)->pid;
-	if (dir && dir->kind != INODE_UPLOAD) {
-		_cleanup_(node_unrefp) struct node *node = inode_node(fs->inodes, dir);
+	_cleanup_(node_unrefp) struct node *node = dir && dir->kind != INODE_UPLOAD ? inode_node(fs->inodes, dir) : NULL;
+	if (node)
 		fs_complain(fs, node, name, pid, e, sentence);
-	} else {
-		tree_report(fs->tree, name ? name : "", (int)pid, e, sentence);
-	}
+	else
+		tree_report(fs->tree, name ? name : dir ? dir->name : "", (int)pid, e, sentence);
 	fuse_reply_err(req, err_errno(e));
 }

@@ -150,8 +150,8 @@ static void destroy(struct inode *in)
 {
 	if (!in)
 		return;
-	if (in->node)
-		node_unref(in->node);
+	node_unref(in->node);
+	node_unref(in->found_in);
 	if (in->upload)
 		upload_unref(in->upload);
 	free(in->name);
@@ -313,9 +313,39 @@ struct inode *inode_enter(struct inodes *t, const struct inode_want *want)
 struct node *inode_node(struct inodes *t, struct inode *in)
 {
 	pthread_mutex_lock(&t->lock);
-	struct node *node = node_ref(in->node);
+	struct node *node = in->node ? node_ref(in->node) : NULL;
 	pthread_mutex_unlock(&t->lock);
 	return node;
+}
+
+struct inode *inode_unplanned(struct inodes *t, uint64_t parent, const char *name, struct node *dir)
+{
+	struct inode_want want = { .kind = INODE_FILE, .parent = parent, .name = name };
+	want.ino = inode_unique(t, parent, name);
+	struct inode *in = inode_enter(t, &want);
+	pthread_mutex_lock(&t->lock);
+	if (in && !in->found_in && !in->node)
+		in->found_in = TAKE_PTR(dir);
+	pthread_mutex_unlock(&t->lock);
+	node_unref(dir);
+	return in;
+}
+
+struct node *inode_plan_in(struct inodes *t, struct inode *in)
+{
+	pthread_mutex_lock(&t->lock);
+	struct node *dir = in->node || !in->found_in ? NULL : node_ref(in->found_in);
+	pthread_mutex_unlock(&t->lock);
+	return dir;
+}
+
+void inode_planned(struct inodes *t, struct inode *in, struct node *node)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!in->node)
+		in->node = TAKE_PTR(node);
+	pthread_mutex_unlock(&t->lock);
+	node_unref(node);
 }
 
 struct inode *inode_recent(struct inodes *t, uint64_t parent, const char *name, int64_t max_age)

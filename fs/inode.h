@@ -34,6 +34,7 @@ struct inode {
 	struct upload *upload; /* INODE_UPLOAD: a reference */
 	/* the rest is guarded by the table */
 	struct node *node;     /* of the tree: the newest that was found; use inode_node() */
+	struct node *found_in; /* INODE_FILE without a node: its directory; see inode_unplanned() */
 	uint64_t lookups;      /* the kernel's */
 	unsigned refs;         /* ours */
 	uint64_t size;         /* INODE_FILE: once known */
@@ -66,11 +67,21 @@ struct inode_want {
 /* Finds or makes the inode. New reference; NULL when out of memory (want->node is released then, too). */
 struct inode *inode_enter(struct inodes *t, const struct inode_want *want);
 
+/*
+ * A rendering whose plan takes longer than a lookup may: an inode of its own, without a node. Whoever opens it first plans it,
+ * and so pins the version of its content. Takes dir. New reference, or NULL.
+ */
+struct inode *inode_unplanned(struct inodes *t, uint64_t parent, const char *name, struct node *dir);
+/* The directory of an inode without a node: new reference, NULL where it has one (by now). */
+struct node *inode_plan_in(struct inodes *t, struct inode *in);
+/* The first plan counts. Takes the node. */
+void inode_planned(struct inodes *t, struct inode *in, struct node *node);
+
 /* The kernel is about to be told of it / was not reached after all, or forgot it. */
 void inode_known(struct inodes *t, struct inode *in);
 void inode_forget(struct inodes *t, uint64_t ino, uint64_t n);
 
-/* The node of one of the tree's kinds. New reference. */
+/* The node of one of the tree's kinds. New reference; NULL where it is not planned. */
 struct node *inode_node(struct inodes *t, struct inode *in);
 
 /* The newest of that name, where it is no older than max_age ns. New reference, or NULL. */

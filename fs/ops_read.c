@@ -59,11 +59,14 @@ static bool stat_known(struct fs *fs, struct inode *in)
 {
 	if (in->kind != INODE_FILE)
 		return true;
-	_cleanup_(node_unrefp) struct node *node = inode_node(fs->inodes, in);
-	struct node_attr attr;
-	node_attr(node, &attr);
-	if (attr.size_known || inode_size_known(fs->inodes, in))
+	if (inode_size_known(fs->inodes, in))
 		return true;
+	_cleanup_(node_unrefp) struct node *node = inode_node(fs->inodes, in);
+	struct node_attr attr = { 0 };
+	if (node)
+		node_attr(node, &attr);
+	if (!node || attr.size_known)
+		return node;
 	struct content *content = node_content(fs->tree, node);
 	if (!content)
 		return false;
@@ -86,6 +89,10 @@ static void stat_finish(struct stat_call *sc)
 {
 	struct call *c = &sc->call;
 	struct fs *fs = c->fs;
+	if (call_answered(c)) {
+		call_unref(c);
+		return;
+	}
 	bool known = stat_known(fs, sc->in);
 	int64_t wait = known ? 0 : stat_patience(fs, sc);
 	if (!known && !wait)
@@ -107,7 +114,7 @@ static void stat_finish(struct stat_call *sc)
 static void lookup_failed(struct stat_call *sc, struct node *dir, int e, const struct error *err)
 {
 	struct fs *fs = sc->call.fs;
-	if (err_errno(e) != ENOENT && e != ERR_CANCELLED)
+	if (err_errno(e) != ENOENT && e != ERR_CANCELLED && e != -ENAMETOOLONG)
 		fs_complain(fs, dir, sc->name, sc->thread, e, error_text(err, e));
 	call_reply(&sc->call, e);
 	call_unref(&sc->call);
@@ -131,6 +138,25 @@ static void run_lookup(struct call *c)
 		return;
 	}
 	stat_finish(sc);
+}
+
+/*
+ * The store is slow: a rendering is answered without a plan, which its open waits for; of anything else we cannot say whether it
+ * is there. The work goes on, so that the next lookup finds it done.
+ */
+static void lookup_expire(struct call *c)
+{
+	struct stat_call *sc = (struct stat_call *)c;
+	struct fs *fs = c->fs;
+	struct inode *in = NULL;
+	if (rendering_find(sc->name))
+		in = inode_unplanned(fs->inodes, sc->dir->ino, sc->name, inode_node(fs->inodes, sc->dir));
+	fs_count(&fs->counts.timeouts);
+	if (in)
+		fs_reply_entry(fs, c->req, in);
+	else
+		fuse_reply_err(c->req, ETIMEDOUT);
+	inode_put(fs->inodes, in);
 }
 
 /* A name that somebody wrote. */
@@ -179,6 +205,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	sc->call.done = stat_done;
 	sc->call.run = run_lookup;
+	sc->call.expire = lookup_expire;
 	sc->thread = fuse_req_ctx(req)->pid;
 	sc->dir = dir;
 	sc->name = strdup(name);
@@ -343,7 +370,7 @@ static void open_file(struct fs *fs, fuse_req_t req, struct inode *in, struct fu
 	}
 	render_opened(fs->renders, fuse_req_ctx(req)->pid);
 	_cleanup_(node_unrefp) struct node *node = inode_node(fs->inodes, in);
-	struct content *content = node_content(fs->tree, node);
+	struct content *content = node ? node_content(fs->tree, node) : NULL;
 	if (!content) {
 		open_wait(fs, req, in, fi);
 		return;

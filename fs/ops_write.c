@@ -26,8 +26,7 @@ struct place {
 
 static void place_done(struct place *p)
 {
-	if (p->node)
-		node_unref(p->node);
+	node_unref(p->node);
 	inode_put(p->fs->inodes, p->in);
 }
 
@@ -300,6 +299,64 @@ static void remove_from_tree(struct fs *fs, fuse_req_t req, struct place *p, boo
 		fuse_reply_err(req, 0); /* it is made anew from the data: so that rm -r goes on */
 }
 
+struct rmdir_call {
+	struct call call;
+	struct place place;
+	char *name;
+	struct buf raw;
+};
+
+static void rmdir_done(struct call *c)
+{
+	struct rmdir_call *rc = (struct rmdir_call *)c;
+	place_done(&rc->place);
+	free(rc->name);
+	buf_done(&rc->raw);
+}
+
+/* A service that was made by mkdir and has no data yet is only a name. */
+static bool forget_service(struct rmdir_call *rc)
+{
+	struct fs *fs = rc->call.fs;
+	struct str raw = { (const char *)rc->raw.data, rc->raw.len - 1 };
+	if (rc->place.in->ino != FUSE_ROOT_ID || db_has_service(fs->db, raw, VIEW_MAX_AGE))
+		return false;
+	return !tree_forget_service(fs->tree, raw.s);
+}
+
+static void run_rmdir(struct call *c)
+{
+	struct rmdir_call *rc = (struct rmdir_call *)c;
+	bool forgotten = forget_service(rc);
+	if (call_claim(c)) {
+		if (forgotten)
+			fuse_reply_err(c->req, 0);
+		else
+			remove_from_tree(c->fs, c->req, &rc->place, strncmp(rc->name, "by-", 3) && strcmp(rc->name, "profiles"));
+	}
+	call_unref(c);
+}
+
+static void rmdir_in_tree(struct fs *fs, fuse_req_t req, struct place *p)
+{
+	struct rmdir_call *rc = call_new(fs, req, sizeof *rc, 0, CALL_DEADLINE);
+	if (!rc)
+		return;
+	rc->call.run = run_rmdir;
+	rc->call.done = rmdir_done;
+	rc->place = *p;
+	rc->raw = BUF_INIT(4096);
+	rc->name = strdup(p->at.name);
+	*p = (struct place){ .fs = fs };
+	if (rc->name && !raw_name(rc->name, &rc->raw)) {
+		rc->place.at.name = rc->name;
+		call_submit(&rc->call, fs->names);
+		return;
+	}
+	call_reply(&rc->call, -ENOMEM);
+	call_unref(&rc->call);
+}
+
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -307,14 +364,10 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!place_of(fs, req, parent, name, &p))
 		return;
 	int e = upload_unlink(fs->uploads, parent, name);
-	_buf_ struct buf raw = BUF_INIT(4096);
-	if (e == -ENOENT && parent == FUSE_ROOT_ID && !raw_name(name, &raw) &&
-	    !tree_forget_service(fs->tree, (const char *)raw.data))
-		e = 0;
-	if (e != -ENOENT)
-		fuse_reply_err(req, err_errno(e));
+	if (e == -ENOENT)
+		rmdir_in_tree(fs, req, &p);
 	else
-		remove_from_tree(fs, req, &p, strncmp(name, "by-", 3) && strcmp(name, "profiles"));
+		fuse_reply_err(req, err_errno(e));
 }
 
 /* Whether a name is a profile itself, not a rendering or a link to one. */

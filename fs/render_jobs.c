@@ -160,8 +160,23 @@ static void job_publish(struct render_job *job, struct node *node, const struct 
 	fs_count(&fs->counts.renders);
 	if (!result->e)
 		fs_push_size(fs, job->in, result->content);
-	else if (result->e != ERR_CANCELLED && result->e != ERR_STALE)
+	else if (node && result->e != ERR_STALE)
 		fs_complain(fs, node, NULL, 0, result->e, error_text(err, result->e));
+}
+
+/* The file's node, planned now where the lookup had no time to. */
+static int job_plan(struct render_job *job, struct node **ret, struct error *err)
+{
+	struct fs *fs = job->rs->fs;
+	_cleanup_(node_unrefp) struct node *dir = inode_plan_in(fs->inodes, job->in);
+	struct node *node = NULL;
+	int e = dir ? tree_lookup(fs->tree, dir, job->in->name, &job->cancel, &node, err) : 0;
+	if (e)
+		return e;
+	if (node)
+		inode_planned(fs->inodes, job->in, node);
+	*ret = inode_node(fs->inodes, job->in);
+	return 0;
 }
 
 static void job_run(void *arg)
@@ -170,10 +185,12 @@ static void job_run(void *arg)
 	struct renders *rs = job->rs;
 	struct fs *fs = rs->fs;
 	int64_t begin = clock_monotonic();
-	struct node *node = inode_node(fs->inodes, job->in);
+	struct node *node = NULL;
 	struct rendered result = { 0 };
 	struct error err = { 0 };
 	result.e = cancel_check(&job->cancel);
+	if (!result.e)
+		result.e = job_plan(job, &node, &err);
 	if (!result.e)
 		result.e = tree_render(fs->tree, node, &job->cancel, &result.content, &err);
 	int64_t took = clock_monotonic() - begin;

@@ -16,7 +16,7 @@ void idset_clear(struct idset *s)
 	s->count = 0;
 }
 
-static void place(struct idset *s, uint64_t hash, uint32_t id)
+static void place(struct idset *s, uint32_t hash, uint32_t id)
 {
 	size_t at = hash & s->mask;
 	while (s->slots[at].id != IDSET_NONE)
@@ -49,7 +49,7 @@ int idset_add(struct idset *s, uint64_t hash, uint32_t id)
 		if (r < 0)
 			return r;
 	}
-	place(s, hash, id);
+	place(s, idset_fold(hash), id);
 	s->count++;
 	return 0;
 }

@@ -3,8 +3,8 @@
 
 /*
  * The interner's index: a set of 32-bit ids found by a 64-bit hash (open addressing, linear probing, load below
- * 3/4). The keys live with the caller, who confirms each candidate; the hash is kept whole beside the id, so a
- * candidate is nearly always the right one.
+ * 3/4). The keys live with the caller, who confirms each candidate; 32 bits of the hash are kept beside the id, so that a
+ * candidate is nearly always the right one and a slot takes 8 bytes.
  *
  *     for (struct idset_probe p = idset_probe(set, hash); idset_next(set, &p);)
  *             if (key_equal(keys[p.id], key))
@@ -17,8 +17,8 @@
 #define IDSET_NONE UINT32_MAX
 
 struct idset_slot {
-	uint64_t hash;
-	uint32_t id; /* IDSET_NONE: free */
+	uint32_t hash; /* folded; its low bits are the place */
+	uint32_t id;   /* IDSET_NONE: free */
 };
 
 struct idset {
@@ -27,9 +27,8 @@ struct idset {
 };
 
 struct idset_probe {
-	uint64_t hash;
 	size_t at;
-	uint32_t id;
+	uint32_t hash, id;
 };
 
 void idset_done(struct idset *s);
@@ -45,9 +44,15 @@ static inline size_t idset_bytes(const struct idset *s)
 	return s->slots ? (s->mask + 1) * sizeof *s->slots : 0;
 }
 
+static inline uint32_t idset_fold(uint64_t hash)
+{
+	return (uint32_t)(hash ^ hash >> 32);
+}
+
 static inline struct idset_probe idset_probe(const struct idset *s, uint64_t hash)
 {
-	return (struct idset_probe){ hash, hash & s->mask, IDSET_NONE };
+	uint32_t folded = idset_fold(hash);
+	return (struct idset_probe){ folded & s->mask, folded, IDSET_NONE };
 }
 
 static inline bool idset_next(const struct idset *s, struct idset_probe *p)

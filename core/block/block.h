@@ -285,8 +285,8 @@ size_t block_writer_bytes(const struct block_writer *w); /* memory held: what it
 int block_writer_finish(struct block_writer *w, struct buf *out, struct error *err);
 
 /*
- * The identity of a profile: 80 bits of XXH3-128 over types, samples in order with names resolved, the profile's own
- * time, service and labels as sent; `salt` is added where the profile has no time of its own (directory and name).
+ * The identity of a profile: 80 bits of XXH3-128 over types, samples (in any order) with names resolved, the profile's
+ * own time, service and labels as sent; `salt` is added where the profile has no time of its own (directory and name).
  */
 int profile_hash(const struct profile *p, const struct profile_meta *meta, struct str salt,
                  uint8_t ret[PROFILE_HASH_LEN]); /* 0 or -ENOMEM */

@@ -13,11 +13,10 @@
 #include "block.h"
 #include "intern.h"
 
-/* Beside each location, what every look-up of it needs. `profile` and `equal` tell equal locations of a profile apart. */
+/* What the profile at hand has of a location, so that equal ones are told apart at once. */
 struct location_use {
 	uint32_t profile; /* number of the profile that used it last */
 	uint32_t equal;   /* how many more of its locations are the same but for the ordinal */
-	uint32_t check;   /* see hash_key() */
 };
 
 struct build {
@@ -26,18 +25,17 @@ struct build {
 	struct intern headers, mapsets, series;
 
 	VEC(struct sym_function) functions;
-	struct idset function_ids;
+	struct keyset function_ids;
 	VEC(struct sym_file) files;
 	struct idset file_ids;
 	VEC(struct sym_line) lines;
 	VEC(struct sym_location) locations;
 	VEC(struct location_use) location_uses; /* per location */
-	struct idset location_ids;
+	struct keyset location_ids;
 	VEC(uint32_t) stack_parent;
 	VEC(uint32_t) stack_location;
 	struct idset stack_children; /* by parent and location */
-	VEC(uint32_t) stack_check;   /* of stack_whole: see hash_key(); 0 for those that were never a whole stack */
-	struct idset stack_whole;    /* by all its locations */
+	struct keyset stack_whole;   /* by all its locations */
 	uint64_t seed;
 };
 
@@ -45,26 +43,33 @@ int build_init(struct build *b);
 void build_done(struct build *b);
 size_t build_memory(const struct build *b);
 
-/* The maps from one profile's indices to the dataset's; memory is reused from profile to profile. */
+/*
+ * The maps from one profile's indices to the dataset's; memory is reused from profile to profile. All of a table is
+ * looked up in runs: first every key of a run is made and prefetched, then each is found. Nearly all that interning costs is
+ * waiting for memory, and so the waits overlap.
+ */
 struct build_map {
-	VEC(uint32_t) strings, functions, locations, files; /* PROFILE_NONE: not looked at yet */
+	VEC(uint32_t) strings, functions, locations, files; /* ids of the dataset */
+	VEC(uint8_t) function_used, location_used; /* by a location; by a sample */
 	VEC(uint32_t) first_mapping; /* per mapping: the first one of the same file */
-	VEC(uint32_t) path;          /* one stack's locations */
 	VEC(uint32_t) explicit_locations; /* of this profile: indices of p->locations */
 	uint32_t number;             /* of the profile, for location_uses */
+	VEC(struct hash_key) keys;   /* of one run */
+	VEC(struct sym_location) syms; /* of one run */
+	VEC(struct sym_line) lines;  /* of theirs */
+	VEC(uint32_t) path;          /* one stack's locations */
 	VEC(uint64_t) words;         /* one location, as it is hashed */
 	struct buf scratch;
 };
 
 void build_map_init(struct build_map *m);
 void build_map_done(struct build_map *m);
+/* Interns the profile's strings, mappings, functions and locations. 0 or -ENOMEM. */
 int build_map_start(struct build *b, struct build_map *m, const struct profile *p);
+/* Interns all stacks: ret has n_samples entries. */
+int build_stacks(struct build *b, struct build_map *m, const struct profile *p, uint32_t *ret);
 
-/* Ids of the dataset for things of the profile; IDSET_NONE when out of memory. */
-uint32_t build_string(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
-uint32_t build_function(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
-uint32_t build_location(struct build *b, struct build_map *m, const struct profile *p, uint32_t i);
-uint32_t build_stack(struct build *b, struct build_map *m, const struct profile *p, size_t sample);
+/* Ids of the dataset for records of the profile; IDSET_NONE when out of memory. */
 uint32_t build_labelset(struct build *b, struct build_map *m, const struct profile *p, size_t sample);
 uint32_t build_header(struct build *b, struct build_map *m, const struct profile *p);
 uint32_t build_mapset(struct build *b, struct build_map *m, const struct profile *p);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The identity of a profile, by content: whatever encoded it, and in whatever order its tables came. Every string is
- * hashed once; functions, locations and samples are hashes of hashes; the samples' stream, in order, is what
- * XXH3-128 sees.
+ * The identity of a profile, by content: whatever encoded it, and in whatever order its tables and samples came, so that
+ * a profile that was read back from the store is the one that is there. Every string is hashed once; functions,
+ * locations and samples are hashes of hashes; samples are added up; XXH3-128 sees the sums and what the profile says of itself.
  */
 
 #include <string.h>
@@ -88,7 +88,6 @@ static void hash_head(struct hasher *h, const struct profile_meta *meta, struct 
 		(uint64_t)p->period,
 		hash_mix(h->strings[p->period_type.type], h->strings[p->period_type.unit]),
 		p->time_ns ? 0 : hash_mix(text_hash(salt), (uint64_t)meta->time),
-		h->strings[p->kind],
 		p->types.n,
 		p->n_samples,
 	};
@@ -104,21 +103,24 @@ int profile_hash(const struct profile *p, const struct profile_meta *meta, struc
 {
 	struct hasher h = { .p = p };
 	size_t n = p->strings.n + p->functions.n + p->mappings.n + p->locations.n;
-	_free_ uint64_t *words = calloc(n + p->n_samples + 1, sizeof *words);
+	_free_ uint64_t *words = calloc(n + 1, sizeof *words);
 	if (!words)
 		return -ENOMEM;
 	h.strings = words;
 	h.functions = h.strings + p->strings.n;
 	h.mappings = h.functions + p->functions.n;
 	h.locations = h.mappings + p->mappings.n;
-	uint64_t *samples = h.locations + p->locations.n;
 	hash_tables(&h);
-	for (size_t i = 0; i < p->n_samples; i++)
-		samples[i] = sample_hash(&h, i);
+	uint64_t samples[2] = { 0, 0 };
+	for (size_t i = 0; i < p->n_samples; i++) {
+		uint64_t x = sample_hash(&h, i);
+		samples[0] += x;
+		samples[1] += hash_mix(x, UINT64_C(0xa0761d6478bd642f));
+	}
 	XXH3_state_t state;
 	XXH3_128bits_reset(&state);
 	hash_head(&h, meta, salt, &state);
-	XXH3_128bits_update(&state, samples, p->n_samples * sizeof *samples);
+	XXH3_128bits_update(&state, samples, sizeof samples);
 	XXH128_canonical_t digest;
 	XXH128_canonicalFromHash(&digest, XXH3_128bits_digest(&state));
 	memcpy(ret, digest.digest, PROFILE_HASH_LEN);

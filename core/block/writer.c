@@ -238,11 +238,13 @@ static int order_samples(struct block_writer *w, struct build *b, const struct p
 	if (!VEC_GROW(&w->keys, n + 1) || !VEC_GROW(&w->spare, n + 1) || !VEC_GROW(&w->stacks, n + 1) ||
 	    !VEC_GROW(&w->labelsets, n + 1) || !VEC_GROW(&w->values, n * n_types + 1))
 		return -ENOMEM;
+	if (build_stacks(b, &w->map, p, w->stacks.v) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		uint32_t stack = build_stack(b, &w->map, p, i), set = build_labelset(b, &w->map, p, i);
-		if (stack == IDSET_NONE || set == IDSET_NONE)
+		uint32_t set = build_labelset(b, &w->map, p, i);
+		if (set == IDSET_NONE)
 			return -ENOMEM;
-		w->keys.v[i] = (struct sort_key){ (uint64_t)stack << 32 | set, (uint32_t)i };
+		w->keys.v[i] = (struct sort_key){ (uint64_t)w->stacks.v[i] << 32 | set, (uint32_t)i };
 	}
 	w->keys.n = n;
 	sort_keys(w);
@@ -256,25 +258,19 @@ static int order_samples(struct block_writer *w, struct build *b, const struct p
 }
 
 /* What a profile says beyond samples: explicit addresses, and tables that no sample refers to. Empty where nothing. */
-static int put_details(struct block_writer *w, struct build *b, const struct profile *p)
+static int put_details(struct block_writer *w, const struct profile *p)
 {
 	struct build_map *m = &w->map;
 	_buf_ struct buf locations = BUF_INIT(w->details.max), functions = BUF_INIT(w->details.max);
 	uint32_t n_locations = 0, n_functions = 0;
 	for (uint32_t i = 0; i < p->locations.n; i++)
-		if (m->locations.v[i] == PROFILE_NONE) {
-			uint32_t id = build_location(b, m, p, i);
-			if (id == IDSET_NONE)
-				return -ENOMEM;
-			buf_varint(&locations, id);
+		if (!m->location_used.v[i]) {
+			buf_varint(&locations, m->locations.v[i]);
 			n_locations++;
 		}
 	for (uint32_t i = 0; i < p->functions.n; i++)
-		if (m->functions.v[i] == PROFILE_NONE) {
-			uint32_t id = build_function(b, m, p, i);
-			if (id == IDSET_NONE)
-				return -ENOMEM;
-			buf_varint(&functions, id);
+		if (!m->function_used.v[i]) {
+			buf_varint(&functions, m->functions.v[i]);
 			n_functions++;
 		}
 	buf_reset(&w->details);
@@ -404,7 +400,7 @@ static int add_profile(struct block_writer *w, struct out_dataset *d, const stru
 		divisors[t] = divisor_of(p, t);
 	struct rowgroup *g = NULL;
 	if ((r = note_header(w, d, p, row.header)) < 0 || (r = order_samples(w, b, p)) < 0 ||
-	    (r = put_details(w, b, p)) < 0 || (r = group_for(d, row.header, n_types, &g)) < 0)
+	    (r = put_details(w, p)) < 0 || (r = group_for(d, row.header, n_types, &g)) < 0)
 		return r;
 	struct rowgroup_samples s = { row.n_samples, w->stacks.v, w->labelsets.v, w->values.v, divisors,
 		                      buf_slice(&w->details) };
@@ -464,7 +460,7 @@ static void section_put(struct buf *out, struct sections *s, uint8_t kind, const
 static void put_interned(struct buf *out, struct sections *s, uint8_t kind, const struct intern *in)
 {
 	_buf_ struct buf raw = BUF_INIT(LAYOUT_MAX_SECTION);
-	buf_varint(&raw, in->entries.n);
+	buf_varint(&raw, in->at.n);
 	intern_encode(in, &raw);
 	section_put(out, s, kind, &raw);
 }
@@ -610,9 +606,9 @@ static int compare_strings(const void *a, const void *b, void *ctx)
 static int put_keys(struct buf *footer, const struct build *b, const struct intern *records, bool of_samples)
 {
 	VEC(uint32_t) keys = { 0 };
-	uint8_t *seen = calloc(b->strings.entries.n + 1, 1);
+	uint8_t *seen = calloc(b->strings.at.n + 1, 1);
 	int r = seen ? 0 : -ENOMEM;
-	for (uint32_t i = 0; i < records->entries.n && r == 0; i++) {
+	for (uint32_t i = 0; i < records->at.n && r == 0; i++) {
 		struct cursor c = cursor_of(intern_get(records, i));
 		while (cursor_left(&c) && r == 0) {
 			uint32_t key = (uint32_t)cursor_varint(&c);
@@ -711,8 +707,12 @@ int block_writer_finish(struct block_writer *w, struct buf *out, struct error *e
 	put_trailer(&object, &footer);
 	if (r == 0)
 		r = buf_err(&footer) ? buf_err(&footer) : buf_err(&object);
-	buf_put(out, object.data, object.len);
-	buf_done(&object);
+	if (out->data) {
+		buf_put(out, object.data, object.len);
+		buf_done(&object);
+	} else {
+		*out = object;
+	}
 	writer_clear(w);
 	if (r == 0)
 		r = buf_err(out);

@@ -10,7 +10,7 @@
 #include "../base/hash.h"
 #include "internal.h"
 
-#define BULK_DEFAULT ((size_t)24 << 20)
+#define BULK_DEFAULT ((size_t)32 << 20)
 #define BULK_MAX_DAYS 32
 
 struct bulk {

@@ -135,7 +135,7 @@ int db_write(struct db *db, const struct db_write *writes, size_t n, struct db_w
  * threads may add. Duplicates (in the store, or in this load) are told as in db_write().
  */
 struct bulk;
-int bulk_new(struct db *db, size_t max_bytes, struct bulk **ret); /* 0: 24 MiB */
+int bulk_new(struct db *db, size_t max_bytes, struct bulk **ret); /* 0: 32 MiB */
 void bulk_free(struct bulk *b); /* drops what was not flushed */
 DEFINE_CLEANUP(struct bulk *, bulk_free);
 int bulk_add(struct bulk *b, const struct db_write *w, struct db_written *ret, struct error *err);

@@ -141,6 +141,7 @@ static int enter_location(struct fold *f, struct keys *k, uint32_t part, uint32_
 		*node = trie_child(f->trie, *node, keys[i]);
 		if (*node == NONE)
 			return -ENOMEM;
+		f->trie->nodes.v[*node].called |= i == 0;
 	}
 	return 0;
 }
@@ -188,6 +189,8 @@ static int enter_items(struct fold *f, struct filters *filters, uint32_t part, u
 			end++;
 		uint32_t key = items_key(f, part, items + i, (uint32_t)(end - i));
 		*node = key == NONE ? NONE : trie_child(f->trie, *node, key);
+		if (*node != NONE)
+			f->trie->nodes.v[*node].called |= i == 0 || items[i].call != items[i - 1].call;
 	}
 	return *node == NONE ? -ENOMEM : 0;
 }
@@ -318,6 +321,7 @@ void folded_done(struct folded *f)
 	free(f->key);
 	free(f->parent);
 	free(f->end);
+	free(f->called);
 	free(f->self);
 	*f = (struct folded){ 0 };
 }
@@ -328,8 +332,9 @@ static int folded_init(struct folded *f, size_t n, uint32_t n_slots)
 	f->key = malloc((n + 1) * sizeof *f->key);
 	f->parent = malloc((n + 1) * sizeof *f->parent);
 	f->end = malloc((n + 1) * sizeof *f->end);
+	f->called = malloc(n + 1);
 	f->self = calloc((n + 1) * MAX(n_slots, 1u), sizeof *f->self);
-	return f->key && f->parent && f->end && f->self ? 0 : -ENOMEM;
+	return f->key && f->parent && f->end && f->called && f->self ? 0 : -ENOMEM;
 }
 
 /* Drops nodes that nothing came to, so that what is there does not depend on what cancelled out where. */
@@ -349,6 +354,7 @@ static int prune(struct folded *f)
 			continue;
 		to[i] = n;
 		f->key[n] = f->key[i];
+		f->called[n] = f->called[i];
 		f->parent[n] = f->parent[i] ? to[f->parent[i]] : 0;
 		memmove(f->self + (size_t)n * f->n_slots, f->self + (size_t)i * f->n_slots,
 		        f->n_slots * sizeof *f->self);
@@ -377,6 +383,7 @@ static int finish(const struct fold *f, const uint32_t *rank, const int64_t *div
 	for (size_t i = 0; i < n; i++) {
 		const struct trie_node *node = &f->trie->nodes.v[node_at[i]];
 		out->key[i] = node->key;
+		out->called[i] = node->called;
 		out->parent[i] = position[node->parent];
 	}
 	for (uint32_t s = 0; s < f->n_slots; s++)

@@ -371,6 +371,7 @@ int filters_stack(struct filters *f, uint32_t part, uint32_t stack);
 
 struct trie_node {
 	uint32_t parent, key;
+	bool called; /* somewhere by a call of its own, not inlined into its parent */
 };
 
 struct trie {
@@ -403,6 +404,7 @@ int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, cons
 struct folded {
 	uint32_t n;
 	uint32_t *key, *parent, *end; /* by position; parents are positions; the root's key is NONE */
+	uint8_t *called;              /* by position: as in struct trie_node */
 	int64_t *self;                /* [position * n_slots + slot], rounded */
 	uint32_t n_slots;
 };

@@ -76,6 +76,7 @@ static int fill_nodes(const struct folded *f, const uint32_t *index, struct memo
 			.parent = f->parent[i],
 			.end = f->end[i],
 			.depth = i ? m->nodes[f->parent[i]].depth + 1 : 0,
+			.inlined = !f->called[i],
 			.self = f->self[i],
 		};
 	m->tree.n_nodes = f->n;

@@ -22,7 +22,7 @@ int trie_new(struct trie **ret)
 		free(t);
 		return -ENOMEM;
 	}
-	*root = (struct trie_node){ 0, NONE };
+	*root = (struct trie_node){ 0, NONE, true };
 	*ret = t;
 	return 0;
 }
@@ -45,6 +45,6 @@ uint32_t trie_child(struct trie *t, uint32_t parent, uint32_t key)
 	struct trie_node *node = t->nodes.n < NONE ? VEC_PUSH(&t->nodes) : NULL;
 	if (!node || idset_add(&t->set, hash, (uint32_t)t->nodes.n - 1) < 0)
 		return NONE;
-	*node = (struct trie_node){ parent, key };
+	*node = (struct trie_node){ parent, key, false };
 	return (uint32_t)t->nodes.n - 1;
 }

@@ -93,7 +93,7 @@ def test_a_signal_by_the_way_lets_a_reader_read():
     with open('opener.c', 'w') as f:
         f.write(OPENER)
     ok('cc -w -o opener opener.c')
-    with slow_mount(700) as m:
+    with slow_mount(700, profiles=1) as m:
         path = m.sub('s0', DAY, 'cpu', 'folded.txt')
         p = subprocess.Popen(['./opener', path], stderr=subprocess.PIPE, text=True)
         time.sleep(0.3)
@@ -102,7 +102,7 @@ def test_a_signal_by_the_way_lets_a_reader_read():
             p.send_signal(number)
             time.sleep(0.05)
         assert p.wait(30) == 0, p.stderr.read()
-    with slow_mount(1500) as m:
+    with slow_mount(1500, profiles=1) as m:
         path = m.sub('s0', DAY, 'cpu', 'folded.txt')
         for second in (signal.SIGALRM, signal.SIGKILL):
             p = subprocess.Popen(['./opener', path], stderr=subprocess.PIPE, text=True)

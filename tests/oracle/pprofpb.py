@@ -118,7 +118,7 @@ class Profile:
         self.header = {
             'drop_frames': text(last(m, 7)), 'keep_frames': text(last(m, 8)),
             'time_nanos': signed(last(m, 9)), 'duration_nanos': signed(last(m, 10)),
-            'period_type': pair(message(last(m, 11, b''))), 'period': signed(last(m, 12)),
+            'period_type': pair(message(b''.join(m[11]))), 'period': signed(last(m, 12)),
             'comments': [text(i) for v in m[13] for i in repeated(v)],
             'default_sample_type': text(last(m, 14)), 'doc_url': text(last(m, 15)),
             'types': self.types,

@@ -259,6 +259,38 @@ static void every_flipped_bit_is_found_or_harmless(void **state)
 	buf_done(&out);
 }
 
+/* What profiles/ gives back is the same profile when it is written again. */
+static void identity_survives_the_store(void **state)
+{
+	(void)state;
+	struct rng r = { 31 };
+	for (int i = 0; i < 50; i++) {
+		struct block_writer *w;
+		struct block *b;
+		struct profile p, back;
+		struct buf out = BUF_INIT(LIMIT);
+		struct profile_meta meta = { .service = STR("s") };
+		uint8_t before[PROFILE_HASH_LEN], after[PROFILE_HASH_LEN];
+		assert_int_equal(block_writer_new(0, &w), 0);
+		assert_int_equal(profile_init(&p, LIMIT), 0);
+		assert_int_equal(profile_init(&back, LIMIT), 0);
+		random_profile(&p, &r);
+		add(w, &p, "s", "a");
+		assert_int_equal(block_writer_finish(w, &out, NULL), 0);
+		struct source src = source_of(&out);
+		assert_int_equal(block_open(&src, "test", &b, NULL), 0);
+		assert_int_equal(dataset_restore(block_dataset(b, 0), 0, &back, NULL), 0);
+		assert_int_equal(profile_hash(&p, &meta, STR(""), before), 0);
+		assert_int_equal(profile_hash(&back, &meta, STR(""), after), 0);
+		assert_memory_equal(before, after, sizeof before);
+		profile_done(&p);
+		profile_done(&back);
+		block_free(b);
+		block_writer_free(w);
+		buf_done(&out);
+	}
+}
+
 static void identity_is_the_content(void **state)
 {
 	(void)state;
@@ -299,6 +331,7 @@ int main(void)
 		cmocka_unit_test(accumulated_values_are_the_samples_sums),
 		cmocka_unit_test(footer_tells_types_labels_and_hours),
 		cmocka_unit_test(every_flipped_bit_is_found_or_harmless),
+		cmocka_unit_test(identity_survives_the_store),
 		cmocka_unit_test(identity_is_the_content),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
