@@ -125,9 +125,10 @@ static void stat_node(struct fs *fs, struct inode *in, struct stat *ret, double 
 	uint64_t size = attr.kind == NODE_LINK ? attr.size : 0;
 	bool known = attr.kind == NODE_FILE && inode_announce(fs->inodes, in, &size);
 	struct timespec mtime = timespec_of(attr.mtime);
-	*ret = (struct stat){ .st_ino = in->ino, .st_mode = node_mode(fs, in, &attr), .st_nlink = 1, .st_uid = fs->uid,
-		              .st_gid = fs->gid, .st_size = (off_t)size, .st_blksize = FILE_BLKSIZE,
-		              .st_blocks = (blkcnt_t)attr.blocks, .st_mtim = mtime, .st_ctim = mtime, .st_atim = mtime };
+	*ret = (struct stat){ .st_ino = in->ino, .st_mode = node_mode(fs, in, &attr), .st_nlink = 1,
+		              .st_uid = fs->uid, .st_gid = fs->gid, .st_size = (off_t)size,
+		              .st_blksize = FILE_BLKSIZE, .st_blocks = (blkcnt_t)attr.blocks,
+		              .st_mtim = mtime, .st_ctim = mtime, .st_atim = mtime };
 	*ret_timeout = node_timeout(&attr, known);
 	*ret_life = attr.life;
 }
@@ -161,7 +162,9 @@ void fs_push_size(struct fs *fs, struct inode *in, struct content *content)
 
 struct inode *fs_enter(struct fs *fs, uint64_t parent, const char *name, struct node *node)
 {
-	static const enum inode_kind kinds[] = { [NODE_DIR] = INODE_DIR, [NODE_FILE] = INODE_FILE, [NODE_LINK] = INODE_LINK };
+	static const enum inode_kind kinds[] = {
+		[NODE_DIR] = INODE_DIR, [NODE_FILE] = INODE_FILE, [NODE_LINK] = INODE_LINK,
+	};
 	struct node_attr attr;
 	node_attr(node, &attr);
 	struct inode_want want = { .kind = kinds[attr.kind], .parent = parent, .name = name, .node = node,
@@ -171,7 +174,8 @@ struct inode *fs_enter(struct fs *fs, uint64_t parent, const char *name, struct 
 
 struct inode *fs_enter_upload(struct fs *fs, uint64_t parent, const char *name, struct upload *up)
 {
-	struct inode_want want = { .kind = INODE_UPLOAD, .parent = parent, .name = name, .upload = up, .ino = upload_ino(up) };
+	struct inode_want want = { .kind = INODE_UPLOAD, .parent = parent, .name = name, .upload = up,
+		                   .ino = upload_ino(up) };
 	return inode_enter(fs->inodes, &want);
 }
 
@@ -237,7 +241,8 @@ void fs_deny(struct fs *fs, fuse_req_t req, struct inode *dir, const char *name,
 	vsnprintf(sentence, sizeof sentence, fmt, ap);
 	va_end(ap);
 	pid_t pid = fuse_req_ctx(req)->pid;
-	_cleanup_(node_unrefp) struct node *node = dir && dir->kind != INODE_UPLOAD ? inode_node(fs->inodes, dir) : NULL;
+	bool of_tree = dir && dir->kind != INODE_UPLOAD;
+	_cleanup_(node_unrefp) struct node *node = of_tree ? inode_node(fs->inodes, dir) : NULL;
 	if (node)
 		fs_complain(fs, node, name, pid, e, sentence);
 	else

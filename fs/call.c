@@ -9,12 +9,13 @@
 #include "writer.h"
 
 /*
- * Locks. libfuse holds the request's own lock while it calls on_interrupt(), which takes calls->lock. So nobody may
- * wait for a request's lock (fuse_req_interrupt_func does) while holding calls->lock. Claiming a call from elsewhere
- * is therefore two steps: mark it under calls->lock, then unhook the interrupt, which waits for one that is under way;
- * that one finds the mark and does nothing. Within on_interrupt() the request is answered without unhooking: libfuse
- * keeps it alive until the callback returns. An interrupt that came before the request is seen while the callback is being
- * hooked in; it must not answer there (libfuse would free the request under its own feet), hence `registering`.
+ * Locks. libfuse holds the request's own lock while it calls on_interrupt(), which takes calls->lock. So
+ * nobody may wait for a request's lock (fuse_req_interrupt_func does) while holding calls->lock. Claiming a
+ * call from elsewhere is therefore two steps: mark it under calls->lock, then unhook the interrupt, which
+ * waits for one that is under way; that one finds the mark and does nothing. Within on_interrupt() the
+ * request is answered without unhooking: libfuse keeps it alive until the callback returns. An interrupt that
+ * came before the request is seen while the callback is being hooked in; it must not answer there (libfuse
+ * would free the request under its own feet), hence `registering`.
  */
 
 #define TICK NS_PER_S                /* housekeeping */
@@ -117,8 +118,8 @@ static void call_lost(struct call *c)
 }
 
 /*
- * The kernel tells of any signal, and only of the first one. Where that is none to give up for, the timer looks for others from
- * now on.
+ * The kernel tells of any signal, and only of the first one. Where that is none to give up for, the timer
+ * looks for others from now on.
  */
 static void on_interrupt(fuse_req_t req, void *arg)
 {

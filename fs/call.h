@@ -2,15 +2,17 @@
 #pragma once
 
 /*
- * A call is a FUSE request that is answered later, from a pool thread. It is answered once, by whoever claims it first:
+ * A call is a FUSE request that is answered later, from a pool thread. It is answered once, by whoever claims
+ * it first:
  *
  *     the worker     when its result is there
  *     the timer      when the deadline passes (by default with ETIMEDOUT)
  *     the kernel     when the caller was interrupted, by a signal that asks it to give up: EINTR at once
  *     the shutdown   ESHUTDOWN
  *
- * A worker that comes too late finds the call taken, drops its result, and may notice before: losing a call sets its cancel token.
- * Operations embed struct call as their first member and are freed with the last reference.
+ * A worker that comes too late finds the call taken, drops its result, and may notice before: losing a call
+ * sets its cancel token. Operations embed struct call as their first member and are freed with the last
+ * reference.
  */
 
 #include "state.h"
@@ -47,8 +49,9 @@ int calls_new(struct fs *fs, void (*tick)(struct fs *fs, int64_t now), struct ca
 void calls_free(struct calls *calls); /* none may be in flight */
 
 /*
- * A call of `size` bytes, zeroed behind struct call, with one reference. Where there cannot be one (no memory, stopping,
- * interrupted already) the request is answered and NULL returned. deadline: from now in ns, 0 for none.
+ * A call of `size` bytes, zeroed behind struct call, with one reference. Where there cannot be one (no
+ * memory, stopping, interrupted already) the request is answered and NULL returned. deadline: from now in ns,
+ * 0 for none.
  */
 void *call_new(struct fs *fs, fuse_req_t req, size_t size, unsigned flags, int64_t deadline);
 void call_ref(struct call *c);

@@ -38,10 +38,10 @@ struct mount_options {
 	bool debug;               /* every request, to stderr */
 	char *tenant;             /* tenant=; NULL; for the caller */
 	char *log_file;           /* log=; NULL: syslog, or stderr with foreground */
-	char *fsname;             /* what `df` and `mount` show; NULL: "profilefs". The caller may set it (strdup) to the store */
-	int64_t stat_wait_ns;     /* stat_wait=: how long a stat of an unrendered file may wait; FS_STAT_WAIT_EVER: tests only */
+	char *fsname;             /* fsname=, what `df` shows; NULL: "profilefs"; the caller may set it (strdup) */
+	int64_t stat_wait_ns;     /* stat_wait=, for stats of unrendered files; FS_STAT_WAIT_EVER: tests only */
 	size_t cache_size;        /* cache_size=, bytes of rendered files; 0: default */
-	size_t mem;               /* mem=, bytes of decoded tables (db_options.cache_bytes); 0: default; for the caller */
+	size_t mem;               /* mem=, bytes of decoded tables; 0: default; for the caller */
 	size_t spool_size;        /* spool_size=, bytes of files being written; 0: 1 GiB */
 	bool has_uid, has_gid;    /* else the mounting user's */
 	uid_t uid;
@@ -56,16 +56,16 @@ void fs_options_done(struct mount_options *opts);
 #define _mount_options_ _cleanup_(fs_options_done)
 
 /*
- * Takes one -o argument ("a,b=c,..."); later ones override. Generic ones of mount(8) and fstab (nodev, _netdev, nofail,
- * x-systemd.*, ...) are passed to the kernel or ignored. An unknown one is -EINVAL, with the list of those known.
+ * Takes one -o argument ("a,b=c,..."); later ones override. Generic ones of mount(8) and fstab (nodev,
+ * _netdev, nofail, x-systemd.*, ...) are passed to the kernel or ignored. An unknown one is -EINVAL, with the
+ * list of those known.
  */
 int fs_parse_options(struct mount_options *opts, const char *o, struct error *err);
 
 /*
- * Whether opts->dir can be mounted on: an existing, empty directory (or nonempty) that is no mount of profilefs. A dead mount of
- * profilefs there is unmounted with a warning to log. The error's sentence says what to do, without the
- * directory's name. Also hints (to the log) when
- * root mounts without allow_other.
+ * Whether opts->dir can be mounted on: an existing, empty directory (or nonempty) that is no mount of
+ * profilefs. A dead mount of profilefs there is unmounted with a warning to log. The error's sentence says
+ * what to do, without the directory's name. Also hints (to the log) when root mounts without allow_other.
  */
 int fs_check_dir(const struct mount_options *opts, const struct log *log, struct error *err);
 
@@ -77,10 +77,10 @@ int fs_log_open(const struct mount_options *opts, struct log **ret, struct error
 void fs_log_close(struct log *log);
 
 /*
- * Mounts db on opts->dir and serves until it is unmounted or a signal comes; then refuses new work, finishes what was
- * written, unmounts and returns 0. A second signal stops at once: it unmounts and ends the process with status 1. Where the store
- * does not answer after all that, the process ends here with status 0: nothing acknowledged depends on the rest.
- * Writes "ok\n" to ready_fd (where >= 0) once the mount answers, and closes it then. Fails before that with a sentence
- * in err, nothing mounted, and ready_fd still open.
+ * Mounts db on opts->dir and serves until it is unmounted or a signal comes; then refuses new work, finishes
+ * what was written, unmounts and returns 0. A second signal stops at once: it unmounts and ends the process
+ * with status 1. Where the store does not answer after all that, the process ends here with status 0: nothing
+ * acknowledged depends on the rest. Writes "ok\n" to ready_fd (where >= 0) once the mount answers, and closes
+ * it then. Fails before that with a sentence in err, nothing mounted, and ready_fd still open.
  */
 int fs_mount_run(struct db *db, const struct mount_options *opts, int ready_fd, struct error *err);

@@ -104,7 +104,8 @@ static void link_out(struct inodes *t, struct inode *in)
 /* Chains keep their order, so that the newest of a name stays first. */
 static void rehash(struct inodes *t, size_t buckets)
 {
-	struct inode **by_ino = calloc(buckets, sizeof(struct inode *)), **by_name = calloc(buckets, sizeof(struct inode *));
+	struct inode **by_ino = calloc(buckets, sizeof(struct inode *));
+	struct inode **by_name = calloc(buckets, sizeof(struct inode *));
 	if (!by_ino || !by_name) {
 		free(by_ino);
 		free(by_name);

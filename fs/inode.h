@@ -4,15 +4,16 @@
 /*
  * What the kernel knows: inode numbers and what they stand for.
  *
- * A number is below 2^53 and made by hashing, so that it is the same after a remount, and never means two things at
- * once: where two would share one, the later takes the next free number.
+ * A number is below 2^53 and made by hashing, so that it is the same after a remount, and never means two
+ * things at once: where two would share one, the later takes the next free number.
  *
  *     directories and links   hash of the parent's number and the name as typed: kept while the kernel knows it,
  *                             whatever becomes of the data
  *     files of the tree       node_attr.ino: path and version of the content; one more typed path, one more number
  *     written files           hash of directory, name and a counter: each is new
  *
- * An inode lives while the kernel knows it (its lookups less what was forgotten) or somebody here holds a reference.
+ * An inode lives while the kernel knows it (its lookups less what was forgotten) or somebody here holds a
+ * reference.
  */
 
 #include "state.h"
@@ -68,8 +69,8 @@ struct inode_want {
 struct inode *inode_enter(struct inodes *t, const struct inode_want *want);
 
 /*
- * A rendering whose plan takes longer than a lookup may: an inode of its own, without a node. Whoever opens it first plans it,
- * and so pins the version of its content. Takes dir. New reference, or NULL.
+ * A rendering whose plan takes longer than a lookup may: an inode of its own, without a node. Whoever opens
+ * it first plans it, and so pins the version of its content. Takes dir. New reference, or NULL.
  */
 struct inode *inode_unplanned(struct inodes *t, uint64_t parent, const char *name, struct node *dir);
 /* The directory of an inode without a node: new reference, NULL where it has one (by now). */
@@ -103,7 +104,7 @@ bool inode_announce(struct inodes *t, struct inode *in, uint64_t *ret);
 bool inode_size_known(struct inodes *t, struct inode *in);
 /* The size is known from now on. Returns whether the kernel was told 0 before (once). */
 bool inode_sized(struct inodes *t, struct inode *in, uint64_t size);
-/* How long a stat in this directory may wait now, in ns: `wait` in the first of each second, then what is left of it. */
+/* How long a stat in this directory may wait now, in ns: `wait`, less what passed of it in this second. */
 int64_t inode_stat_wait(struct inodes *t, struct inode *dir, int64_t wait, int64_t now);
 
 size_t inodes_count(struct inodes *t);

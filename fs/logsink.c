@@ -28,8 +28,8 @@ static void to_fd(void *ctx, enum log_level level, const char *line)
 	static const char *const names[] = { "error", "warning", "info", "debug" };
 	struct sink *s = ctx;
 	char now[TIME_LEN], whole[2048];
-	int n = snprintf(whole, sizeof whole - 1, "%s profilefs[%d] %s: %s", time_format_rfc3339(clock_now(), now), (int)getpid(),
-	                 names[level], line);
+	int n = snprintf(whole, sizeof whole - 1, "%s profilefs[%d] %s: %s", time_format_rfc3339(clock_now(), now),
+	                 (int)getpid(), names[level], line);
 	size_t len = MIN((size_t)MAX(n, 0), sizeof whole - 2);
 	whole[len] = '\n';
 	(void)!write(s->fd, whole, len + 1);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A mount's life. Threads: the caller's serves requests with libfuse's workers; a second one waits for signals and for the end;
- * the pools do the work. Starting: session, mount, workers, then a stat of the mount's own root proves that it answers. Stopping, by a
- * signal: new work is refused, renderings are cancelled, open files are taken in where they are whole, then the
- * workers end and the mount goes. Unmounting from outside ends the workers first; the rest is the same.
+ * A mount's life. Threads: the caller's serves requests with libfuse's workers; a second one waits for
+ * signals and for the end; the pools do the work. Starting: session, mount, workers, then a stat of the
+ * mount's own root proves that it answers. Stopping, by a signal: new work is refused, renderings are
+ * cancelled, open files are taken in where they are whole, then the workers end and the mount goes.
+ * Unmounting from outside ends the workers first; the rest is the same.
  */
 
 #include <assert.h>

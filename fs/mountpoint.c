@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * May this directory be mounted on? libfuse would take a file, a device, a directory full of things, or a second
- * mount over the first; people lose sight of their data that way.
+ * May this directory be mounted on? libfuse would take a file, a device, a directory full of things, or a
+ * second mount over the first; people lose sight of their data that way.
  */
 
 #include <dirent.h>
@@ -151,9 +151,11 @@ int fs_check_dir(const struct mount_options *opts, const struct log *log, struct
 	if (e)
 		return e;
 	if (path && is_our_mount(path))
-		return error_set(err, -EBUSY, "profilefs is mounted there already: fusermount3 -u %s unmounts it", opts->dir);
+		return error_set(err, -EBUSY, "profilefs is mounted there already: fusermount3 -u %s unmounts it",
+		                 opts->dir);
 	e = check_empty(opts, err);
 	if (!e && !geteuid() && !opts->allow_other)
-		log_msg(log, LOG_LEVEL_INFO, "%s: only root will see what is mounted; others with -o allow_other", opts->dir);
+		log_msg(log, LOG_LEVEL_INFO, "%s: only root will see what is mounted; others with -o allow_other",
+		        opts->dir);
 	return e;
 }

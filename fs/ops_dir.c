@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Listing. A handle holds a snapshot of the directory, made at the first READDIR and again at each return to the start; an
- * offset is an index into it, so that a listing of any length costs no memory here.
+ * Listing. A handle holds a snapshot of the directory, made at the first READDIR and again at each return to
+ * the start; an offset is an index into it, so that a listing of any length costs no memory here.
  */
 
 #include "ops.h"
@@ -62,7 +62,7 @@ static void dir_done(struct call *c)
 	free(dc->buf);
 }
 
-/* READDIRPLUS: what lookup would say of a directory; an entry without inode otherwise, which the kernel looks up itself. */
+/* READDIRPLUS: what lookup would say of a directory; otherwise no inode, and the kernel looks the entry up itself. */
 static void resolve_entry(struct dir_call *dc, const char *name, struct fuse_entry_param *ret)
 {
 	struct fs *fs = dc->call.fs;
@@ -149,8 +149,9 @@ static int dir_fill_folder(struct dir_call *dc)
 	uint64_t ino;
 	if (!dir_add_dots(dc))
 		return 0;
-	while (upload_entry(dc->call.fs->uploads, dc->h->in->ino, dc->offset - 2, name, &ino) && dir_add(dc, name, ino, S_IFREG))
-		;
+	while (upload_entry(dc->call.fs->uploads, dc->h->in->ino, dc->offset - 2, name, &ino))
+		if (!dir_add(dc, name, ino, S_IFREG))
+			break;
 	return 0;
 }
 
@@ -174,7 +175,9 @@ static void run_readdir(struct call *c)
 	struct handle *h = dc->h;
 	struct error err = { 0 };
 	pthread_mutex_lock(&h->lock);
-	int e = call_answered(c) ? ERR_CANCELLED : h->in->kind == INODE_DIR ? dir_fill_tree(dc, &err) : dir_fill_folder(dc);
+	int e = ERR_CANCELLED;
+	if (!call_answered(c))
+		e = h->in->kind == INODE_DIR ? dir_fill_tree(dc, &err) : dir_fill_folder(dc);
 	pthread_mutex_unlock(&h->lock);
 	if (e && e != ERR_CANCELLED && h->in->kind == INODE_DIR) {
 		_cleanup_(node_unrefp) struct node *node = inode_node(c->fs->inodes, h->in);

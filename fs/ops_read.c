@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Looking and reading. What the kernel waits for is found on fs->names; what takes long is rendered by render_jobs.c. No
- * FUSE thread blocks.
+ * Looking and reading. What the kernel waits for is found on fs->names; what takes long is rendered by
+ * render_jobs.c. No FUSE thread blocks.
  *
- * A stat (LOOKUP, GETATTR) of a file whose size is not known begins its rendering and waits a little, once per directory and second;
- * then the answer is size 0, which holds for no time. An OPEN waits until it is rendered.
+ * A stat (LOOKUP, GETATTR) of a file whose size is not known begins its rendering and waits a little, once
+ * per directory and second; then the answer is size 0, which holds for no time. An OPEN waits until it is
+ * rendered.
  */
 
 #include "ops.h"
@@ -141,8 +142,8 @@ static void run_lookup(struct call *c)
 }
 
 /*
- * The store is slow: a rendering is answered without a plan, which its open waits for; of anything else we cannot say whether it
- * is there. The work goes on, so that the next lookup finds it done.
+ * The store is slow: a rendering is answered without a plan, which its open waits for; of anything else we
+ * cannot say whether it is there. The work goes on, so that the next lookup finds it done.
  */
 static void lookup_expire(struct call *c)
 {
@@ -173,8 +174,9 @@ static bool lookup_upload(struct fs *fs, fuse_req_t req, struct inode *dir, cons
 }
 
 /*
- * The counts in /.profilefs/ change at each look, and a new content is a new inode; but programs that copy look twice and want to
- * meet the same file. So a name there keeps its inode for a second; `errors`, which people read at once, does not.
+ * The counts in /.profilefs/ change at each look, and a new content is a new inode; but programs that copy
+ * look twice and want to meet the same file. So a name there keeps its inode for a second; `errors`, which
+ * people read at once, does not.
  */
 static bool lookup_counts(struct fs *fs, fuse_req_t req, struct inode *dir, const char *name)
 {
@@ -321,7 +323,8 @@ static void open_done(struct call *c)
 }
 
 /* Takes neither. */
-static void open_answer(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi, struct content *content)
+static void open_answer(struct fs *fs, fuse_req_t req, struct inode *in, struct fuse_file_info *fi,
+                        struct content *content)
 {
 	struct handle *h = handle_new(fs, HANDLE_FILE, inode_ref(fs->inodes, in));
 	if (!h) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Names that are made, moved and removed, and open files that are written. Only directories above a TIME take files; all else is
- * made from the data and says so.
+ * Names that are made, moved and removed, and open files that are written. Only directories above a TIME take
+ * files; all else is made from the data and says so.
  */
 
 #include "ops.h"
@@ -294,7 +294,8 @@ static void remove_from_tree(struct fs *fs, fuse_req_t req, struct place *p, boo
 	if (!fs->opts->may_delete)
 		fs_deny(fs, req, p->in, p->at.name, -EPERM, "removing needs the mount option 'delete'");
 	else if (holds_data)
-		fs_deny(fs, req, p->in, p->at.name, -EOPNOTSUPP, "deletion needs compaction, which this version does not have");
+		fs_deny(fs, req, p->in, p->at.name, -EOPNOTSUPP,
+		        "deletion needs compaction, which this version does not have");
 	else
 		fuse_reply_err(req, 0); /* it is made anew from the data: so that rm -r goes on */
 }
@@ -327,12 +328,12 @@ static bool forget_service(struct rmdir_call *rc)
 static void run_rmdir(struct call *c)
 {
 	struct rmdir_call *rc = (struct rmdir_call *)c;
-	bool forgotten = forget_service(rc);
+	bool forgotten = forget_service(rc), data = strncmp(rc->name, "by-", 3) && strcmp(rc->name, "profiles");
 	if (call_claim(c)) {
 		if (forgotten)
 			fuse_reply_err(c->req, 0);
 		else
-			remove_from_tree(c->fs, c->req, &rc->place, strncmp(rc->name, "by-", 3) && strcmp(rc->name, "profiles"));
+			remove_from_tree(c->fs, c->req, &rc->place, data);
 	}
 	call_unref(c);
 }
@@ -373,7 +374,8 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* Whether a name is a profile itself, not a rendering or a link to one. */
 static bool is_profile(struct place *p)
 {
-	return p->node && !strcmp(node_name(p->node), "profiles") && inode_is_file(p->fs->inodes, p->in->ino, p->at.name);
+	return p->node && !strcmp(node_name(p->node), "profiles") &&
+	       inode_is_file(p->fs->inodes, p->in->ino, p->at.name);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -55,9 +55,9 @@ static const char *const kernel_words[] = { "nodev", "nosuid", "noexec", "noatim
 /* For mount(8), systemd and fstab; without meaning here. A trailing '*' stands for any ending. */
 static const char *const ignored_words[] = {
 	"defaults", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_rnetdev",
-	"relatime", "norelatime", "strictatime", "nostrictatime", "nodiratime", "diratime", "lazytime", "nolazytime", "mand",
-	"nomand", "silent", "loud", "default_permissions", "subtype=*", "x-*", "comment=*", "user=*", "fscontext=*",
-	"defcontext=*", "rootcontext=*", "context=*", NULL,
+	"relatime", "norelatime", "strictatime", "nostrictatime", "nodiratime", "diratime", "lazytime", "nolazytime",
+	"mand", "nomand", "silent", "loud", "default_permissions", "subtype=*", "x-*", "comment=*", "user=*",
+	"fscontext=*", "defcontext=*", "rootcontext=*", "context=*", NULL,
 };
 
 static bool word_listed(const char *const *words, const char *word)

@@ -116,8 +116,8 @@ static struct render_job **job_link(struct renders *rs, const struct inode *in)
 static void job_run(void *arg);
 
 /*
- * Takes the job out of the table; its waiters are the caller's. false where some came after the job was cancelled: then it runs
- * once more.
+ * Takes the job out of the table; its waiters are the caller's. false where some came after the job was
+ * cancelled: then it runs once more.
  */
 static bool job_end(struct render_job *job, int e, int64_t took, struct call **ret_waiters)
 {
@@ -222,7 +222,8 @@ static struct render_job *job_of(struct renders *rs, struct inode *in, pid_t cra
 	if (!job)
 		return NULL;
 	*ret_new = true;
-	*job = (struct render_job){ .rs = rs, .in = inode_ref(rs->fs->inodes, in), .crawler = crawler, .next = rs->jobs };
+	*job = (struct render_job){ .rs = rs, .crawler = crawler, .next = rs->jobs };
+	job->in = inode_ref(rs->fs->inodes, in);
 	rs->jobs = job;
 	return job;
 }

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Renderings under way: one job per file, on a bounded pool of their own, for everybody who waits for it. A job that nobody waits
- * for is cancelled; but one that a stat began goes on for a while, since an open usually follows. What a process has begun by stats
- * alone, without ever opening, is bounded: ten seconds of work.
+ * Renderings under way: one job per file, on a bounded pool of their own, for everybody who waits for it. A
+ * job that nobody waits for is cancelled; but one that a stat began goes on for a while, since an open
+ * usually follows. What a process has begun by stats alone, without ever opening, is bounded: ten seconds of
+ * work.
  */
 
 #include "call.h"
@@ -23,9 +24,9 @@ struct rendered {
 };
 
 /*
- * Calls ready(c, result) from a pool thread when the file is rendered, where c is not answered by then; holds a reference to c
- * meanwhile. ready answers the call. thread: who asks. Returns 0; or an error, then nothing waits and ready is
- * not called (-EAGAIN: this process has begun enough by stats).
+ * Calls ready(c, result) from a pool thread when the file is rendered, where c is not answered by then; holds
+ * a reference to c meanwhile. ready answers the call. thread: who asks. Returns 0; or an error, then nothing
+ * waits and ready is not called (-EAGAIN: this process has begun enough by stats).
  */
 int render_wait_open(struct renders *rs, struct inode *in, struct call *c,
                      void (*ready)(struct call *c, const struct rendered *result));

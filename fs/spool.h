@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Where bytes wait while they are being written: one unlinked temporary file each (in $TMPDIR or /tmp, else in memory),
- * bounded in total. Losing them loses nothing that was acknowledged. A file is used by one thread at a time, the
- * spool by any.
+ * Where bytes wait while they are being written: one unlinked temporary file each (in $TMPDIR or /tmp, else
+ * in memory), bounded in total. Losing them loses nothing that was acknowledged. A file is used by one thread
+ * at a time, the spool by any.
  */
 
 #include <stdatomic.h>

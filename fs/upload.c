@@ -5,14 +5,16 @@
  *
  *     write    spooled; what cannot become a profile is refused at once
  *     flush    of the process that opened it: everything since the last boundary is validated and taken in, durably, or
- *              the close fails with the reason. Of another process (a child of a shell's group), while the opener has it open:
- *              taken in if it is whole, else left for the opener. Of a process that a signal is ending: never taken in.
+ *              the close fails with the reason. Of another process (a child of a shell's group), while the opener
+ *              has it open: taken in if it is whole, else left for the opener. Of a process that a signal is
+ *              ending: never taken in.
  *     fsync    as a flush of the opener
  *     release  the last attempt at what was left; its error reaches only the log and /.profilefs/errors
  *     rename   of a temporary name to a visible one: as a flush, before the name changes
  *
- * Bytes up to `taken` are in the database and cannot be written again; a truncation to nothing starts anew. A temporary
- * name is spooled and never taken in. Nothing taken in twice: a flush without new bytes does nothing.
+ * Bytes up to `taken` are in the database and cannot be written again; a truncation to nothing starts anew. A
+ * temporary name is spooled and never taken in. Nothing taken in twice: a flush without new bytes does
+ * nothing.
  */
 
 #include "upload.h"
@@ -188,7 +190,8 @@ static int spool(struct upload *up, const void *data, size_t n, uint64_t offset,
 {
 	struct spool *s = &up->table->spool;
 	int e = spool_write(s, &up->file, data, n, offset);
-	if (e == -ENOSPC && uploads_make_room(up->table, n))
+	bool room = e == -ENOSPC ? uploads_make_room(up->table, n) : e == -EMFILE && uploads_drop_one(up->table);
+	if (room)
 		e = spool_write(s, &up->file, data, n, offset);
 	return e ? error_set(err, e, "cannot spool what is written: %s", strerror(err_errno(e))) : 0;
 }
@@ -212,7 +215,8 @@ static int upload_put(struct upload *up, const void *data, size_t n, uint64_t of
 	return e;
 }
 
-static void write_and_reply(struct upload *up, fuse_req_t req, struct call *c, const void *data, size_t n, uint64_t offset)
+static void write_and_reply(struct upload *up, fuse_req_t req, struct call *c, const void *data, size_t n,
+                            uint64_t offset)
 {
 	struct error err = { 0 };
 	pid_t pid = fuse_req_ctx(req)->pid;
@@ -303,9 +307,9 @@ static int64_t writer_mtime(struct upload *up)
 	bool set = up->mtime_set;
 	pthread_mutex_unlock(&up->table->lock);
 	int64_t ns;
-	if (!set || __builtin_mul_overflow((int64_t)t.tv_sec, NS_PER_S, &ns) || __builtin_add_overflow(ns, t.tv_nsec, &ns))
-		return 0;
-	return ns;
+	bool fits = !__builtin_mul_overflow((int64_t)t.tv_sec, NS_PER_S, &ns);
+	fits = fits && !__builtin_add_overflow(ns, t.tv_nsec, &ns);
+	return set && fits ? ns : 0;
 }
 
 /* Validates everything behind `taken` and writes it to the database; durable on 0. */
@@ -469,6 +473,7 @@ void upload_dropped(struct upload *up, const struct upload_open *open)
 	if (!up->opens)
 		upload_idle(up);
 	pthread_mutex_unlock(&up->table->lock);
+	uploads_trim(up->table);
 }
 
 static void run_release(struct call *c)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What is written into the tree. An upload is one written name: a file on its way into the database (and its bytes for a while
- * afterwards), a dot-name folder for temporary files, or an editor's symbolic lock.
+ * What is written into the tree. An upload is one written name: a file on its way into the database (and its
+ * bytes for a while afterwards), a dot-name folder for temporary files, or an editor's symbolic lock.
  *
  * upload_table.c has the names and attributes, upload.c what happens to a file's bytes.
  */

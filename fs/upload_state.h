@@ -27,8 +27,8 @@ struct uploads {
 };
 
 /*
- * An upload's bytes are used by one thread at a time: whoever has its turn. Quick operations take a free turn where they are;
- * all others queue (in order), and run on the pool. Nobody blocks.
+ * An upload's bytes are used by one thread at a time: whoever has its turn. Quick operations take a free turn
+ * where they are; all others queue (in order), and run on the pool. Nobody blocks.
  */
 struct upload {
 	struct uploads *table;
@@ -72,6 +72,9 @@ bool upload_temporary(const struct upload *up);
 
 /* Drops the bytes of names nobody has open, the oldest first, until n more fit. */
 bool uploads_make_room(struct uploads *us, uint64_t n);
+bool uploads_drop_one(struct uploads *us);
+/* Drops those that are too many. */
+void uploads_trim(struct uploads *us);
 /* -EXDEV, -EEXIST, -EISDIR; with check_only nothing happens. */
 int uploads_move(struct uploads *us, struct upload *up, const struct upload_place *to, bool no_replace, bool check_only,
                  struct error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Written names: found by directory and name, kept unlisted for ten minutes after the last close so that the programs that come back
- * (chmod, utimes, compare, rename) find what they wrote, or until room is needed.
+ * Written names: found by directory and name, kept unlisted for ten minutes after the last close so that the
+ * programs that come back (chmod, utimes, compare, rename) find what they wrote, or until room is needed.
  */
 
 #include <string.h>
@@ -25,7 +25,9 @@ static bool ends_with(const char *name, const char *end)
 
 bool upload_name_temporary(const char *name)
 {
-	static const char *const endings[] = { "~", ".swp", ".swx", ".swo", ".tmp", ".part", ".partial", ".crdownload" };
+	static const char *const endings[] = {
+		"~", ".swp", ".swx", ".swo", ".tmp", ".part", ".partial", ".crdownload",
+	};
 	for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
 		if (ends_with(name, endings[i]))
 			return true;
@@ -154,15 +156,32 @@ void uploads_tick(struct uploads *us, int64_t now)
 		drop_bytes(up);
 }
 
+static bool due_never(const struct upload *up, int64_t arg)
+{
+	return false;
+}
+
+void uploads_trim(struct uploads *us)
+{
+	for (struct upload *up; (up = idle_pop(us, due_never, 0));)
+		drop_bytes(up);
+}
+
+bool uploads_drop_one(struct uploads *us)
+{
+	struct upload *up = idle_pop(us, due_always, 0);
+	if (up)
+		drop_bytes(up);
+	return up;
+}
+
 bool uploads_make_room(struct uploads *us, uint64_t n)
 {
 	if (n > us->spool.max)
 		return false;
 	while (atomic_load(&us->spool.used) > us->spool.max - n) {
-		struct upload *up = idle_pop(us, due_always, 0);
-		if (!up)
+		if (!uploads_drop_one(us))
 			return false;
-		drop_bytes(up);
 	}
 	return true;
 }
@@ -256,8 +275,9 @@ static int check_name(const struct upload_place *place, enum upload_kind kind, s
 	}
 	if (temporary && !place->folder)
 		return 0;
-	return error_set(err, ERR_PATH_DENIED, kind == UPLOAD_DIR ? "only folders whose names begin with '.' can be made here"
-	                                                          : "symbolic links cannot be made here");
+	return error_set(err, ERR_PATH_DENIED,
+	                 kind == UPLOAD_DIR ? "only folders whose names begin with '.' can be made here"
+	                                    : "symbolic links cannot be made here");
 }
 
 static struct upload *upload_alloc(struct uploads *us, const struct upload_place *place, enum upload_kind kind,
@@ -424,10 +444,10 @@ void upload_stat(struct upload *up, struct stat *ret)
 {
 	static const mode_t types[] = { [UPLOAD_FILE] = S_IFREG, [UPLOAD_DIR] = S_IFDIR, [UPLOAD_LINK] = S_IFLNK };
 	pthread_mutex_lock(&up->table->lock);
-	*ret = (struct stat){ .st_ino = up->ino, .st_mode = types[up->kind] | up->mode, .st_nlink = 1, .st_uid = up->uid,
-		              .st_gid = up->gid, .st_size = (off_t)up->size, .st_blksize = 1 << 17,
-		              .st_blocks = (blkcnt_t)((up->size + 511) / 512), .st_mtim = up->mtime,
-		              .st_atim = up->mtime, .st_ctim = up->mtime };
+	*ret = (struct stat){ .st_ino = up->ino, .st_mode = types[up->kind] | up->mode, .st_nlink = 1,
+		              .st_uid = up->uid, .st_gid = up->gid, .st_size = (off_t)up->size,
+		              .st_blksize = 1 << 17, .st_blocks = (blkcnt_t)((up->size + 511) / 512),
+		              .st_mtim = up->mtime, .st_atim = up->mtime, .st_ctim = up->mtime };
 	pthread_mutex_unlock(&up->table->lock);
 }
 

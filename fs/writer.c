@@ -9,6 +9,8 @@
 
 #define PF_SIGNALED 0x400UL /* include/linux/sched.h: killed by a signal; field 9 of /proc/PID/stat */
 #define STAT_FLAGS 7        /* fields from the one behind the name to the flags */
+#define STAT_EXIT_CODE 50   /* the same for field 52, as wait(2) encodes it */
+#define EXIT_SIGNAL 0x7f
 
 /* A whole small file of /proc/PID/, NUL-terminated. */
 static bool read_proc(pid_t pid, const char *what, char *buf, size_t size)
@@ -30,14 +32,26 @@ pid_t writer_process(pid_t thread)
 	return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : 0;
 }
 
+/* A number of /proc/PID/stat, 1 being the field behind the name; the name may hold anything, parentheses too. */
+static unsigned long stat_field(const char *stat, int field)
+{
+	const char *at = strrchr(stat, ')');
+	for (int i = 0; at && i < field; i++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoul(at, NULL, 10) : 0;
+}
+
+/*
+ * Where one thread of a program ends it, the kernel kills the others, and any of them may be the last one and close the
+ * files. So the flag says "by a signal" of them, too; the program's exit code, which all threads show, tells the two
+ * apart.
+ */
 bool writer_was_killed(pid_t thread)
 {
 	char buf[2048];
-	/* the name may hold anything: fields count from its last parenthesis */
-	const char *at = read_proc(thread, "stat", buf, sizeof buf) ? strrchr(buf, ')') : NULL;
-	for (int i = 0; at && i < STAT_FLAGS; i++)
-		at = strchr(at + 1, ' ');
-	return at && strtoul(at, NULL, 10) & PF_SIGNALED;
+	if (!read_proc(thread, "stat", buf, sizeof buf) || !(stat_field(buf, STAT_FLAGS) & PF_SIGNALED))
+		return false;
+	return stat_field(buf, STAT_EXIT_CODE) & EXIT_SIGNAL;
 }
 
 static uint64_t signals_of(const char *status, const char *field)
@@ -48,11 +62,14 @@ static uint64_t signals_of(const char *status, const char *field)
 
 bool writer_wants_out(pid_t thread)
 {
-	static const int by_the_way[] = { SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, SIGIO, SIGPROF, SIGVTALRM };
+	static const int by_the_way[] = {
+		SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, SIGIO, SIGPROF, SIGVTALRM,
+	};
 	char buf[4096];
 	if (!read_proc(thread, "status", buf, sizeof buf))
 		return true;
-	uint64_t waiting = (signals_of(buf, "\nSigPnd:") | signals_of(buf, "\nShdPnd:")) & ~signals_of(buf, "\nSigBlk:");
+	uint64_t waiting = signals_of(buf, "\nSigPnd:") | signals_of(buf, "\nShdPnd:");
+	waiting &= ~signals_of(buf, "\nSigBlk:");
 	for (size_t i = 0; i < ARRAY_SIZE(by_the_way); i++)
 		waiting &= ~(UINT64_C(1) << (by_the_way[i] - 1));
 	return waiting;

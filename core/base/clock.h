@@ -15,6 +15,12 @@
 #define TIME_MIN INT64_MIN /* an unbounded start */
 #define TIME_MAX INT64_MAX /* an unbounded end */
 
+/* Whether t lies before the end of a half-open interval; an unbounded one holds the last moment too. */
+static inline bool time_before(int64_t t, int64_t end)
+{
+	return t < end || end == TIME_MAX;
+}
+
 int64_t clock_now(void);       /* CLOCK_REALTIME in ns */
 int64_t clock_monotonic(void); /* CLOCK_MONOTONIC in ns */
 int64_t clock_thread_cpu(void);

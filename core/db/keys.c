@@ -17,10 +17,27 @@ static char *finish(struct buf *b)
 	return (char *)buf_take(b, &len);
 }
 
+#define COMPONENT_MAX 200 /* file systems allow 255 */
+
+/* A component of the encoded name: only a cut one has a '~' in it. */
+static void put_name(struct buf *b, struct str name)
+{
+	size_t at = b->len;
+	b->max = KEY_MAX + 3 * name.len;
+	pct_encode_key(b, name);
+	if (!buf_err(b) && b->len - at > COMPONENT_MAX) {
+		b->len = at + COMPONENT_MAX;
+		buf_printf(b, "~%016llx", (unsigned long long)hash_bytes(name.s, name.len));
+	}
+	b->max = KEY_MAX;
+	if (b->len > KEY_MAX)
+		b->err = ERR_LIMIT_BUFFER;
+}
+
 static struct buf begin(const char *tenant, const char *folder)
 {
 	struct buf b = BUF_INIT(KEY_MAX);
-	pct_encode_key(&b, str_of(tenant));
+	put_name(&b, str_of(tenant));
 	buf_printf(&b, "/%s/", folder);
 	return b;
 }
@@ -60,7 +77,7 @@ char *key_catalog(const char *tenant, int32_t day, uint64_t version)
 char *key_marker(const char *tenant, struct str service, int32_t day)
 {
 	struct buf b = begin(tenant, "svc");
-	pct_encode_key(&b, service);
+	put_name(&b, service);
 	buf_u8(&b, '/');
 	put_day(&b, day);
 	return finish(&b);
@@ -75,7 +92,7 @@ char *key_under(const char *tenant, const char *folder)
 char *key_service(const char *tenant, struct str service)
 {
 	struct buf b = begin(tenant, "svc");
-	pct_encode_key(&b, service);
+	put_name(&b, service);
 	buf_u8(&b, '/');
 	return finish(&b);
 }

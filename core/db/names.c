@@ -37,6 +37,7 @@ void markers_done(struct marker_cache *m)
 }
 
 struct name_list {
+	struct db *db;
 	size_t prefix_len;
 	struct names names;
 	size_t cap;
@@ -60,12 +61,48 @@ static int push_name(struct name_list *l, char *name)
 	return 0;
 }
 
+static int on_first_marker(void *ctx, const char *key, const struct store_stat *st)
+{
+	char **first = ctx;
+	*first = strdup(key);
+	return *first ? ERR_CANCELLED : -ENOMEM; /* one is enough */
+}
+
+/* The whole name of a service whose key is cut, from one of its markers. NULL where there is none any more. */
+static int read_name(struct db *db, const char *folder, char **ret)
+{
+	_free_ char *marker = NULL;
+	_buf_ struct buf name = BUF_INIT((size_t)1 << 20);
+	*ret = NULL;
+	int r = store_list(db->store, folder, NULL, 0, on_first_marker, &marker, NULL);
+	if (r < 0 && r != ERR_CANCELLED)
+		return r;
+	r = marker ? store_get(db->store, marker, name.max - 1, &name, NULL) : ERR_STORE_NOT_FOUND;
+	if (r == ERR_STORE_NOT_FOUND)
+		return 0;
+	buf_u8(&name, 0);
+	if (r == 0)
+		r = buf_err(&name);
+	if (r == 0 && !(*ret = strdup((char *)name.data)))
+		r = -ENOMEM;
+	return r;
+}
+
+static int push_cut_name(struct name_list *l, const char *folder)
+{
+	char *name;
+	int r = read_name(l->db, folder, &name);
+	return r < 0 || !name ? r : push_name(l, name);
+}
+
 static int on_service(void *ctx, const char *key, const struct store_stat *st)
 {
 	struct name_list *l = ctx;
 	size_t len = strlen(key);
 	if (st || len <= l->prefix_len + 1)
 		return 0;
+	if (strchr(key + l->prefix_len, '~'))
+		return push_cut_name(l, key);
 	_buf_ struct buf raw = BUF_INIT(KEY_MAX);
 	pct_decode(&raw, (struct str){ key + l->prefix_len, len - l->prefix_len - 1 });
 	buf_u8(&raw, 0);
@@ -82,7 +119,7 @@ static int list_services(struct db *db, struct names *ret, struct error *err)
 	_free_ char *prefix = key_under(db->tenant, "svc");
 	if (!prefix)
 		return -ENOMEM;
-	struct name_list l = { .prefix_len = strlen(prefix) };
+	struct name_list l = { .db = db, .prefix_len = strlen(prefix) };
 	int r = store_list(db->store, prefix, NULL, '/', on_service, &l, err);
 	if (r < 0) {
 		names_done(&l.names);
@@ -309,7 +346,7 @@ int markers_put(struct db *db, struct str service, int32_t day, struct error *er
 		free(key);
 		return 0;
 	}
-	int r = store_put(db->store, key, (struct slice){ (const uint8_t *)"\n", 1 }, err);
+	int r = store_put(db->store, key, (struct slice){ (const uint8_t *)service.s, service.len }, err);
 	if (r < 0) {
 		free(key);
 		return r;

@@ -202,7 +202,8 @@ static bool same_key(const struct tally *a, const struct tally *b)
 static int labels_fill(const struct counter *c, struct memo_labels *m)
 {
 	size_t n = c->all.n;
-	qsort(c->all.v, n, sizeof *c->all.v, tally_cmp);
+	if (n)
+		qsort(c->all.v, n, sizeof *c->all.v, tally_cmp);
 	m->v = calloc(n + 1, sizeof *m->v);
 	m->counts = malloc((n + 1) * sizeof *m->counts);
 	if (!m->v || !m->counts)

@@ -256,7 +256,7 @@ static int row_add(struct planner *pl, const struct row *r)
 	int seen = row_seen(pl, r);
 	if (seen < 0)
 		return seen;
-	bool inside = r->time >= pl->q->from && r->time < pl->q->to;
+	bool inside = r->time >= pl->q->from && time_before(r->time, pl->q->to);
 	if (seen) {
 		pl->q->plan_info.duplicates += inside;
 		return 0;
@@ -295,7 +295,7 @@ static int part_row(struct planner *pl, uint32_t part, uint32_t at, struct lates
 	const struct query *q = pl->q;
 	const struct qpart *p = &q->parts.v[part];
 	const struct profile_row *from = &p->profiles->rows[at];
-	if (from->time < pl->lookback || from->time >= pl->lookahead || p->series[from->series].series == NONE ||
+	if (from->time < pl->lookback || !time_before(from->time, pl->lookahead) || p->series[from->series].series == NONE ||
 	    p->headers[from->header].column == NONE)
 		return 0;
 	struct row r = row_make(p, part, at);
@@ -304,7 +304,7 @@ static int part_row(struct planner *pl, uint32_t part, uint32_t at, struct lates
 			latest_note(&latest[from->series], p, at);
 		return 0;
 	}
-	return from->time < q->to || r.instant ? row_add(pl, &r) : 0;
+	return time_before(from->time, q->to) || r.instant ? row_add(pl, &r) : 0;
 }
 
 static int part_rows(struct planner *pl, uint32_t part)
@@ -338,7 +338,7 @@ static bool info_has_type(const struct dataset_info *info, const char *type)
 
 static bool part_counts(const struct planner *pl, const struct dataset_info *info)
 {
-	return info->max_time >= pl->lookback && info->min_time < pl->lookahead &&
+	return info->max_time >= pl->lookback && time_before(info->min_time, pl->lookahead) &&
 	       info_has_type(info, pl->q->sel->type);
 }
 

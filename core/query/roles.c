@@ -17,7 +17,7 @@
 
 bool row_is_selected(const struct query *q, const struct row *r)
 {
-	return r->time >= q->from && r->time < q->to &&
+	return r->time >= q->from && time_before(r->time, q->to) &&
 	       (!q->sel->has_id || !memcmp(&r->id, &q->sel->id, sizeof r->id));
 }
 
@@ -348,7 +348,7 @@ static void fingerprint_add(uint64_t sum[2], struct str service, const struct ro
 
 static void info_fingerprint(struct query *q)
 {
-	uint64_t sum[2] = { 0, 0 };
+	uint64_t sum[2] = { q->plan_info.damaged, 0 }; /* info.json tells of damage */
 	for (size_t i = 0; i < q->rows.n; i++)
 		if (q->rows.v[i].role != ROLE_NONE)
 			fingerprint_add(sum, q->parts.v[q->rows.v[i].part].info->service, &q->rows.v[i]);

@@ -121,7 +121,6 @@ static void put_done(struct jsonw *w, const struct query_info *info)
 	put_u64(w, "earlier_profiles_read", info->lookback);
 	put_u64(w, "restarts", info->restarts);
 	put_u64(w, "first_of_series", info->first_of_series);
-	put_u64(w, "duplicates_left_out", info->duplicates);
 	put_u64(w, "differences_left_out", info->differences);
 	put_u64(w, "allocs_left_out", info->heap_shadowed);
 	put_u64(w, "damaged_objects", info->damaged);
@@ -169,8 +168,6 @@ static void put_notes(struct jsonw *w, const struct query_info *info)
 	     "running totals without an earlier profile count whole, and not in rates.");
 	note(w, info->restarts, "running total fell: its process is taken to have restarted.",
 	     "running totals fell: their processes are taken to have restarted.");
-	note(w, info->duplicates, "profile came in again with the same id and counts once.",
-	     "profiles came in again with the same id and count once.");
 	note(w, info->differences, "profile holds negative in-use values (a difference) and was left out.",
 	     "profiles hold negative in-use values (differences) and were left out.");
 	note(w, info->heap_shadowed,
@@ -225,10 +222,16 @@ static int put_types(struct jsonw *w, struct query *q, struct error *err)
 static int info_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	struct jsonw w = JSONW(out);
+	struct query *base = query_baseline(q);
+	int e = query_resolve(q, cancel, err);
+	if (e >= 0 && base)
+		e = query_resolve(base, cancel, err);
+	if (e < 0)
+		return e;
 	jsonw_object(&w);
 	put_selection(&w, "selection", query_selection(q));
 	put_info(&w, query_info(q));
-	int e = put_types(&w, q, err);
+	e = put_types(&w, q, err);
 	if (e < 0)
 		return e;
 	put_baseline(&w, q);
@@ -237,5 +240,5 @@ static int info_render(struct query *q, const struct cancel *cancel, struct buf 
 	return buf_err(out);
 }
 
-const struct rendering render_info_json = { "info.json", RENDER_TYPE | RENDER_NO_TYPE | RENDER_VS, false,
+const struct rendering render_info_json = { "info.json", RENDER_TYPE | RENDER_NO_TYPE | RENDER_VS, true,
                                             info_render };

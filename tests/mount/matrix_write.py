@@ -110,6 +110,11 @@ WRITERS = [
      0, 'fail', 'python3'),
     # writers that end otherwise
     ('exit without close', 'exit', py("f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os._exit(0)"), 1, 'ok', 'python3'),
+    ('exit with threads', 'exit of threads', py("import threading;[threading.Thread(target=time.sleep,args=(9,)).start() for i in range(6)];"
+                                                "f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os._exit(0)"), 1, 'ok', 'python3'),
+    ('SIGTERM with threads', 'killed threads', py("import threading;[threading.Thread(target=time.sleep,args=(9,)).start() for i in range(6)];"
+                                                  "f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os.kill(os.getpid(),15)"), 0, 'fail',
+     'python3'),
     ('kill -9', 'killed', py("f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os.kill(os.getpid(),9)"), 0, 'fail', 'python3'),
     ('SIGTERM', 'killed', py("f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os.kill(os.getpid(),15)"), 0, 'fail', 'python3'),
     ('SIGSEGV', 'killed', py("f=os.open('f',os.O_CREAT|os.O_WRONLY);os.write(f,d);os.kill(os.getpid(),11)"), 0, 'fail', 'python3'),

@@ -351,6 +351,37 @@ static void tenants_do_not_see_each_other(void **state)
 	teardown(&f);
 }
 
+static void names_of_any_bytes_and_length_come_back(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "a/b", "..", ".hidden", "with space", "l\xc3\xa4nge", "%41", "~tilde", "new\nline" };
+	struct fixture f;
+	struct names found;
+	char long_a[600], long_b[600];
+	memset(long_a, 'x', sizeof long_a);
+	long_a[sizeof long_a - 1] = '\0';
+	memcpy(long_b, long_a, sizeof long_b);
+	long_b[500] = 'y';
+	setup(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_int_equal(write_one(f.db, names[i], T0, 1, NULL), 0);
+	assert_int_equal(write_one(f.db, long_a, T0, 1, NULL), 0);
+	assert_int_equal(write_one(f.db, long_b, T0, 1, NULL), 0);
+	assert_int_equal(db_services(f.db, 0, &found, NULL), 0);
+	assert_int_equal(found.n, ARRAY_SIZE(names) + 2);
+	for (size_t i = 0; i < found.n; i++) {
+		bool known = !strcmp(found.v[i], long_a) || !strcmp(found.v[i], long_b);
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			known |= !strcmp(found.v[i], names[k]);
+		assert_true(known);
+		assert_int_equal(count_profiles(f.db, found.v[i], 0), 1);
+		assert_true(db_has_service(f.db, str_of(found.v[i]), VIEW_MAX_AGE));
+	}
+	names_done(&found);
+	assert_int_equal(db_check(f.db, false, NULL, NULL, NULL), 0);
+	teardown(&f);
+}
+
 /* ---- catalogs ---- */
 
 static struct ulid ulid_of(uint8_t n)
@@ -495,6 +526,7 @@ int main(void)
 		cmocka_unit_test(a_folder_of_other_files_is_no_store),
 		cmocka_unit_test(a_read_only_store_takes_nothing_and_is_read),
 		cmocka_unit_test(tenants_do_not_see_each_other),
+		cmocka_unit_test(names_of_any_bytes_and_length_come_back),
 		cmocka_unit_test(dropped_segments_are_not_in_a_view),
 		cmocka_unit_test(dropped_is_final),
 		cmocka_unit_test(catalogs_round_trip_and_find_flipped_bits),

@@ -39,6 +39,12 @@ const struct selection *query_selection(const struct query *q)
 	return &q->selection;
 }
 
+int query_resolve(struct query *q, const struct cancel *cancel, struct error *err)
+{
+	(void)q, (void)cancel, (void)err;
+	return 0;
+}
+
 const struct query_info *query_info(const struct query *q)
 {
 	return &q->info;
