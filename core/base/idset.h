@@ -3,8 +3,8 @@
 
 /*
  * The interner's index: a set of 32-bit ids found by a 64-bit hash (open addressing, linear probing, load below
- * 3/4). The keys live with the caller, who confirms each candidate; 32 bits of the hash are kept beside the id, so that a
- * candidate is nearly always the right one and a slot takes 8 bytes.
+ * 3/4). The keys live with the caller, who confirms each candidate; 32 bits of the hash are kept beside the id, so
+ * that a candidate is nearly always the right one and a slot takes 8 bytes.
  *
  *     for (struct idset_probe p = idset_probe(set, hash); idset_next(set, &p);)
  *             if (key_equal(keys[p.id], key))

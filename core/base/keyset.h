@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The index of an interning table: ids by hash_key (open addressing, linear probing, load below 3/4). Two equal hash_keys
- * stand for equal keys, so a look-up touches one slot and nothing else; keyset_prefetch() ahead of a row of look-ups
- * lets their cache misses overlap.
+ * The index of an interning table: ids by hash_key (open addressing, linear probing, load below 3/4). Two equal
+ * hash_keys stand for equal keys, so a look-up touches one slot and nothing else; keyset_prefetch() ahead of a row
+ * of look-ups lets their cache misses overlap.
  */
 
 #include "err.h"

@@ -3,8 +3,8 @@
 
 /*
  * One segment or block: an object of datasets (docs/format.md is normative). It is read through a source of bytes
- * and knows no store. A footer at its end names, per dataset, independently compressed and checksummed sections; tables are loaded on
- * first use and stay with the dataset.
+ * and knows no store. A footer at its end names, per dataset, independently compressed and checksummed sections;
+ * tables are loaded on first use and stay with the dataset.
  */
 
 #include "../base/pool.h"
@@ -278,7 +278,8 @@ void block_writer_free(struct block_writer *w);
 DEFINE_CLEANUP(struct block_writer *, block_writer_free);
 
 /* Adds one verified profile; nothing is borrowed afterwards. On failure the writer is as before. */
-int block_writer_add(struct block_writer *w, const struct profile *p, const struct profile_meta *meta, struct error *err);
+int block_writer_add(struct block_writer *w, const struct profile *p, const struct profile_meta *meta,
+                     struct error *err);
 size_t block_writer_profiles(const struct block_writer *w);
 size_t block_writer_bytes(const struct block_writer *w); /* memory held: what it will write, and tables */
 /* Writes the object (appends). The writer is empty afterwards and can be used again. */

@@ -52,7 +52,8 @@ size_t build_memory(const struct build *b)
 {
 	return intern_memory(&b->strings) + intern_memory(&b->labelsets) + intern_memory(&b->headers) +
 	       intern_memory(&b->mapsets) + intern_memory(&b->series) + b->functions.cap * sizeof *b->functions.v +
-	       b->lines.cap * sizeof *b->lines.v + b->locations.cap * (sizeof *b->locations.v + sizeof *b->location_uses.v) +
+	       b->lines.cap * sizeof *b->lines.v +
+	       b->locations.cap * (sizeof *b->locations.v + sizeof *b->location_uses.v) +
 	       b->stack_parent.cap * 8 + keyset_bytes(&b->function_ids) + keyset_bytes(&b->location_ids) +
 	       idset_bytes(&b->stack_children) + keyset_bytes(&b->stack_whole);
 }

@@ -6,8 +6,8 @@
  *
  * A location is the same wherever its mapping lies in memory: its address is kept relative to the mapping's file.
  * Where that cannot be undone from the profile's list of mappings (addresses outside of them, ambiguous ranges,
- * generated code that has no file), the location is EXPLICIT: known by its lines, while mapping and address stand in the
- * details of each profile. Equal locations of one profile are told apart by an ordinal.
+ * generated code that has no file), the location is EXPLICIT: known by its lines, while mapping and address stand
+ * in the details of each profile. Equal locations of one profile are told apart by an ordinal.
  */
 
 #include "block.h"
@@ -45,8 +45,8 @@ size_t build_memory(const struct build *b);
 
 /*
  * The maps from one profile's indices to the dataset's; memory is reused from profile to profile. All of a table is
- * looked up in runs: first every key of a run is made and prefetched, then each is found. Nearly all that interning costs is
- * waiting for memory, and so the waits overlap.
+ * looked up in runs: first every key of a run is made and prefetched, then each is found. Nearly all that
+ * interning costs is waiting for memory, and so the waits overlap.
  */
 struct build_map {
 	VEC(uint32_t) strings, functions, locations, files; /* ids of the dataset */

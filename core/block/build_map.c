@@ -137,7 +137,8 @@ static int map_functions(struct build *b, struct build_map *m, const struct prof
 		size_t to = MIN(from + RUN, p->functions.n);
 		for (size_t i = from; i < to; i++) {
 			struct sym_function f = sym_function_of(m, &p->functions.v[i]);
-			uint64_t words[] = { (uint64_t)f.name << 32 | f.system_name, f.filename, (uint64_t)f.start_line };
+			uint64_t words[] = { (uint64_t)f.name << 32 | f.system_name, f.filename,
+				             (uint64_t)f.start_line };
 			m->keys.v[i - from] = hash_key(words, sizeof words, b->seed);
 			keyset_prefetch(&b->function_ids, m->keys.v[i - from]);
 		}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The identity of a profile, by content: whatever encoded it, and in whatever order its tables and samples came, so that
- * a profile that was read back from the store is the one that is there. Every string is hashed once; functions,
- * locations and samples are hashes of hashes; samples are added up; XXH3-128 sees the sums and what the profile says of itself.
+ * The identity of a profile, by content: whatever encoded it, and in whatever order its tables and samples came,
+ * so that a profile that was read back from the store is the one that is there. Every string is hashed once;
+ * functions, locations and samples are hashes of hashes; samples are added up; XXH3-128 sees the sums and what the
+ * profile says of itself.
  */
 
 #include <string.h>

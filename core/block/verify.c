@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Verifies a whole object: every section's checksum, every table, every row group, and that totals are what they say. */
+/*
+ * Verifies a whole object: every section's checksum, every table, every row group, and that totals are what
+ * they say.
+ */
 
 #include <string.h>
 

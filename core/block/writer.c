@@ -413,7 +413,8 @@ static int add_profile(struct block_writer *w, struct out_dataset *d, const stru
 	return 0;
 }
 
-int block_writer_add(struct block_writer *w, const struct profile *p, const struct profile_meta *meta, struct error *err)
+int block_writer_add(struct block_writer *w, const struct profile *p, const struct profile_meta *meta,
+                     struct error *err)
 {
 	if (p->types.n > LAYOUT_MAX_TYPES)
 		return error_set(err, ERR_FORMAT_LIMIT, "%zu sample types: at most %d are stored", (size_t)p->types.n,

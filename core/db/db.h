@@ -61,8 +61,9 @@ size_t view_objects(const struct view *v);
 const struct object *view_object(const struct view *v, size_t i); /* by day, then ulid */
 
 /*
- * The datasets of a service (NULL: of all services) on the UTC days from..to inclusive, in view order. Each part holds its
- * block open until parts_free(). Damaged objects are left out and counted, with the first error in `damage`.
+ * The datasets of a service (NULL: of all services) on the UTC days from..to inclusive, in view order. Each part
+ * holds its block open until parts_free(). Damaged objects are left out and counted, with the first error in
+ * `damage`.
  */
 struct part {
 	const struct object *object;

@@ -10,8 +10,8 @@
  *     TENANT/cat/DAY/N          N: 12 hex digits, falling: a LIST shows the newest version first
  *     TENANT/svc/SERVICE/DAY
  *
- * A tenant or service whose encoded name is over 200 bytes is cut there and completed by '~' and 16 hex digits of its hash;
- * a marker's contents are the service's name, so it is known all the same.
+ * A tenant or service whose encoded name is over 200 bytes is cut there and completed by '~' and 16 hex digits of
+ * its hash; a marker's contents are the service's name, so it is known all the same.
  */
 
 #include "../base/clock.h"

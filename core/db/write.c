@@ -187,14 +187,15 @@ static bool in_this_flush(const struct flush *f, const struct item *item)
 static int flush_item(struct flush *f, struct item *item, struct error *err)
 {
 	bool known = in_this_flush(f, item);
-	int r = known ? 0 : ids_known(f->db, item->meta.service, time_day(item->meta.time), &item->meta.id, &known, err);
+	int32_t day = time_day(item->meta.time);
+	int r = known ? 0 : ids_known(f->db, item->meta.service, day, &item->meta.id, &known, err);
 	if (r < 0)
 		return r;
 	item->result = (struct db_written){ item->meta.id, item->meta.time, known };
 	if (known) /* perhaps by a write that failed before its marker was there */
-		return markers_put(f->db, item->meta.service, time_day(item->meta.time), err);
+		return markers_put(f->db, item->meta.service, day, err);
 	struct item **slot = VEC_PUSH(&f->taken);
-	struct segment *s = segment_of(f, time_day(item->meta.time));
+	struct segment *s = segment_of(f, day);
 	if (!slot || !s)
 		return -ENOMEM;
 	*slot = item;

@@ -56,7 +56,8 @@ int format_judge(struct slice head, bool whole, struct error *err);
 struct format_reader;
 
 /* in is borrowed until the reader is freed. New. */
-int format_reader_new(struct slice in, const struct format_options *opts, struct format_reader **ret, struct error *err);
+int format_reader_new(struct slice in, const struct format_options *opts, struct format_reader **ret,
+                      struct error *err);
 void format_reader_free(struct format_reader *r);
 DEFINE_CLEANUP(struct format_reader *, format_reader_free);
 

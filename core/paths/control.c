@@ -245,7 +245,8 @@ static void put_metrics(struct tree *t, struct buf *out)
 	for (const struct fact *f = facts; f < facts + FACTS; f++) {
 		buf_printf(out, "# HELP profilefs_%s %s.\n", f->name, f->help);
 		buf_printf(out, "# TYPE profilefs_%s %s\n", f->name, f->gauge ? "gauge" : "counter");
-		buf_printf(out, "profilefs_%s%s %llu\n", f->name, f->gauge ? "" : "_total", (unsigned long long)f->value);
+		buf_printf(out, "profilefs_%s%s %llu\n", f->name, f->gauge ? "" : "_total",
+		           (unsigned long long)f->value);
 	}
 	buf_puts(out, "# EOF\n");
 }

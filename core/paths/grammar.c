@@ -290,7 +290,7 @@ static int step_time(enum place at, const struct component *c, struct step_to *r
 	case COMPONENT_OPTION:
 		if (option_is_for_writing(c->option))
 			return error_set(err, ERR_PATH,
-			                 "@type, @kind and @temporality say how files are taken: they stand above a time");
+			                 "@type, @kind and @temporality say how files are taken: above a time");
 		/* fallthrough */
 	case COMPONENT_TIME:
 	case COMPONENT_ALL:

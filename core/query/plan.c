@@ -295,8 +295,9 @@ static int part_row(struct planner *pl, uint32_t part, uint32_t at, struct lates
 	const struct query *q = pl->q;
 	const struct qpart *p = &q->parts.v[part];
 	const struct profile_row *from = &p->profiles->rows[at];
-	if (from->time < pl->lookback || !time_before(from->time, pl->lookahead) || p->series[from->series].series == NONE ||
-	    p->headers[from->header].column == NONE)
+	if (from->time < pl->lookback || !time_before(from->time, pl->lookahead))
+		return 0;
+	if (p->series[from->series].series == NONE || p->headers[from->header].column == NONE)
 		return 0;
 	struct row r = row_make(p, part, at);
 	if (from->time < q->from) {

@@ -343,7 +343,8 @@ static int heatmap_render(struct query *q, const struct cancel *cancel, struct b
 	measure(&p);
 	if (!h.n_columns) {
 		put_head(&p, 120);
-		buf_printf(out, "<text class=\"m\" x=\"%d\" y=\"80\">no profiles in this selection</text>\n", WIDTH / 2);
+		buf_printf(out, "<text class=\"m\" x=\"%d\" y=\"80\">no profiles in this selection</text>\n",
+		           WIDTH / 2);
 	} else {
 		put_head(&p, p.bottom + 44);
 		put_legend(&p);

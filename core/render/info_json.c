@@ -160,8 +160,8 @@ static void put_notes(struct jsonw *w, const struct query_info *info)
 	if (info->averaged)
 		put_average_note(w, info);
 	if (info->cumulative)
-		jsonw_str(w, "Some values are running totals of a process: what counts is the increase, stack by stack, "
-		             "since the series' previous profile.");
+		jsonw_str(w, "Some values are running totals of a process: what counts is the increase, stack by "
+		             "stack, since the series' previous profile.");
 	note(w, info->lookback, "profile before the selection was read to know an increase.",
 	     "profiles before the selection were read to know increases.");
 	note(w, info->first_of_series, "running total without an earlier profile counts whole, and not in rates.",

@@ -163,7 +163,8 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 	else
 		e = put_metric(out, q, &s, "sum_per_step", "What fell into the step that begins at the timestamp.");
 	if (!e && !s.instant)
-		e = put_metric(out, q, &s, "rate", "Per second of covered time in the step that begins at the timestamp.");
+		e = put_metric(out, q, &s, "rate",
+		               "Per second of covered time in the step that begins at the timestamp.");
 	if (e < 0)
 		return e;
 	buf_puts(out, "# EOF\n");

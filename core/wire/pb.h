@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The protobuf wire format (protobuf.dev/programming-guides/encoding), read without recursion and written backwards-free.
+ * The protobuf wire format (protobuf.dev/programming-guides/encoding), read without recursion.
  *
  * Reading: pb_next() yields the fields of one message in turn; groups (wire types 3 and 4) are refused.
  */

@@ -125,6 +125,15 @@ def unmount_all(under):
                 break
 
 
+def stacks_of(pid):
+    """Where the threads of a process are."""
+    if not shutil.which('gdb'):
+        return ''
+    r = subprocess.run(['gdb', '-p', str(pid), '-batch', '-ex', 'thread apply all bt 16'], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors='replace')
+    return '\n'.join(line for line in r.stdout.splitlines() if line.startswith(('#', 'Thread')))
+
+
 class Mount:
     """One mount of a store, served in the foreground so that its process is known."""
 
@@ -164,9 +173,10 @@ class Mount:
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            where = stacks_of(self.pid)
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f'the mount does not end\n{self.text()[-3000:]}') from None
+            raise AssertionError(f'the mount does not end\n{self.text()[-3000:]}\n{where}') from None
         self.stopped = True
         assert not BAD_LOG.search(self.text()), self.text()[-6000:]
         return status

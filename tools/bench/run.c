@@ -21,8 +21,8 @@ static const struct phase {
 
 static int usage(void)
 {
-	complain("usage: bench run [--store DIR] [--only floor,ingest,stored,ack,query] [--service NAME] [--match TEXT] "
-	         "[--runs N] [--threads N] DIR\n"
+	complain("usage: bench run [--store DIR] [--only floor,ingest,stored,ack,query] [--service NAME] "
+	         "[--match TEXT] [--runs N] [--threads N] DIR\n"
 	         "DIR is a data set of `bench gen`. Without --store the store is temporary; with it, it stays, and "
 	         "--only query asks it again.");
 	return 2;
