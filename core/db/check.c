@@ -211,6 +211,45 @@ static int check_leftover_markers(struct checker *c, struct view *v, struct erro
 	return prefix ? store_list(c->db->store, prefix, NULL, 0, on_marker, &m, err) : -ENOMEM;
 }
 
+/* What lies in the tenant's folder and is named like nothing of ours. */
+static bool is_ours(const char *rest)
+{
+	int32_t day;
+	uint64_t version;
+	struct ulid ulid;
+	const char *filter;
+	if (!strncmp(rest, "seg/", 4))
+		return key_parse_segment(rest + 4, &day, &ulid, &filter);
+	if (!strncmp(rest, "blk/", 4))
+		return key_parse_block(rest + 4, &day, &ulid);
+	if (!strncmp(rest, "cat/", 4))
+		return key_parse_catalog(rest + 4, &day, &version);
+	return !strncmp(rest, "svc/", 4); /* on_marker() judges these */
+}
+
+struct foreign_check {
+	struct checker *c;
+	size_t prefix_len;
+};
+
+static int on_any(void *ctx, const char *key, const struct store_stat *st)
+{
+	struct foreign_check *f = ctx;
+	if (st && !is_ours(key + f->prefix_len))
+		found(f->c, key, "not an object of this store: its name means nothing here");
+	return 0;
+}
+
+static int check_foreign(struct checker *c, struct error *err)
+{
+	_free_ char *prefix = key_under(c->db->tenant, "seg");
+	if (!prefix)
+		return -ENOMEM;
+	prefix[strlen(prefix) - strlen("seg/")] = '\0';
+	struct foreign_check f = { c, strlen(prefix) };
+	return store_list(c->db->store, prefix, NULL, 0, on_any, &f, err);
+}
+
 int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *key, const char *what), void *ctx,
              struct error *err)
 {
@@ -230,5 +269,7 @@ int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *k
 		r = check_object(&c, v->live[i], err);
 	if (r == 0)
 		r = check_leftover_markers(&c, v, err);
+	if (r == 0)
+		r = check_foreign(&c, err);
 	return r < 0 ? r : c.found;
 }

@@ -118,6 +118,12 @@ bool key_parse_segment(const char *rest, int32_t *ret_day, struct ulid *ret_ulid
 	return true;
 }
 
+bool key_parse_block(const char *rest, int32_t *ret_day, struct ulid *ret_ulid)
+{
+	const char *name = parse_day(rest, ret_day);
+	return name && ulid_parse(name, strlen(name), ret_ulid);
+}
+
 bool key_parse_catalog(const char *rest, int32_t *ret_day, uint64_t *ret_version)
 {
 	const char *name = parse_day(rest, ret_day);

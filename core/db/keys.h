@@ -32,6 +32,7 @@ char *key_service(const char *tenant, struct str service); /* "TENANT/svc/SERVIC
 
 /* What is behind the folder's prefix: "DAY/ULID.F". */
 bool key_parse_segment(const char *rest, int32_t *ret_day, struct ulid *ret_ulid, const char **ret_filter);
+bool key_parse_block(const char *rest, int32_t *ret_day, struct ulid *ret_ulid);
 bool key_parse_catalog(const char *rest, int32_t *ret_day, uint64_t *ret_version);
 
 /*

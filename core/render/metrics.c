@@ -21,11 +21,14 @@ static int by_group(const void *a, const void *b)
 	return CMP(l->group, r->group);
 }
 
+bool metrics_has_sum(const struct metrics *s, const struct step *v)
+{
+	return v->covered || (!s->instant && v->profiles);
+}
+
 static void add_step(struct step *sum, const struct step *v)
 {
-	if (!v->covered)
-		return;
-	sum->covered = true;
+	sum->covered |= v->covered;
 	sum->sum += v->sum;
 	sum->rate += v->rate;
 	sum->profiles += v->profiles;

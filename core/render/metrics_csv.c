@@ -4,7 +4,7 @@
 
 /*
  * Values over time for a spreadsheet (RFC 4180, line ends LF): one line per step and value of the by-label,
- * in seconds, bytes or the unit itself. Steps that nothing covers have no line.
+ * in seconds, bytes or the unit itself. Steps without a value have no line; a sum without a rate leaves that empty.
  */
 
 static void put_head(struct buf *out, struct query *q, const struct metrics *s)
@@ -27,7 +27,8 @@ static void put_line(struct buf *out, const struct metrics *s, const struct step
 	put_number(out, v->sum * s->factor);
 	if (!s->instant) {
 		buf_putc(out, ',');
-		put_number(out, v->rate * s->factor);
+		if (v->covered)
+			put_number(out, v->rate * s->factor);
 	}
 	buf_putc(out, ',');
 	buf_i64(out, v->profiles);
@@ -61,7 +62,7 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 			return e;
 		for (size_t i = 0; i < s.steps->n && !buf_err(out); i++) {
 			char time[TIME_LEN];
-			if (s.rows[r].v[i].covered)
+			if (metrics_has_sum(&s, &s.rows[r].v[i]))
 				put_line(out, &s, &s.rows[r].v[i],
 				         time_format_rfc3339(s.steps->from + (int64_t)i * s.steps->step, time), &name);
 		}

@@ -11,7 +11,7 @@
  *     profilefs_TYPE_average[_UNIT]           instantaneous types: instead of both
  *
  * in seconds and bytes. Names end in their unit, as UNIT lines ask for, and in none of the suffixes that
- * belong to other types of metrics (`_sum`, `_count`). Steps that nothing covers have no sample.
+ * belong to other types of metrics (`_sum`, `_count`). Steps without a value have no sample.
  */
 
 struct family {
@@ -123,7 +123,7 @@ static void put_row(struct buf *out, const struct metrics *s, const struct metri
 {
 	for (size_t i = 0; i < s->steps->n && !buf_err(out); i++) {
 		const struct step *v = &row->v[i];
-		if (!v->covered)
+		if (is_rate ? !v->covered : !metrics_has_sum(s, v))
 			continue;
 		buf_put(out, head->data, head->len);
 		put_number(out, (is_rate ? v->rate : v->sum) * s->factor);

@@ -249,6 +249,46 @@ static void a_torn_segment_is_named_and_costs_only_itself(void **state)
 	teardown(&f);
 }
 
+static void note_finding(void *ctx, const char *key, const char *what)
+{
+	(void)what;
+	snprintf(ctx, 200, "%s", key);
+}
+
+static void check_names_what_is_missing_or_foreign(void **state)
+{
+	(void)state;
+	struct fixture f;
+	char key[200] = "";
+	struct slice junk = { (const uint8_t *)"junk", 4 };
+	setup(&f);
+	assert_int_equal(write_one(f.db, "s", T0, 1, NULL), 0);
+	assert_int_equal(db_check(f.db, false, note_finding, key, NULL), 0);
+	assert_int_equal(store_put(f.store, "default/seg/2025-11-22/note.txt", junk, NULL), 0);
+	assert_int_equal(db_check(f.db, false, note_finding, key, NULL), 1);
+	assert_string_equal(key, "default/seg/2025-11-22/note.txt");
+	assert_int_equal(store_remove(f.store, "default/seg/2025-11-22/note.txt", NULL), 0);
+
+	char *marker = key_marker("default", STR("s"), time_day(T0));
+	assert_int_equal(store_remove(f.store, marker, NULL), 0);
+	struct fixture g; /* a process that has not put the marker itself */
+	open_db(&g, f.store);
+	assert_int_equal(db_check(g.db, false, note_finding, key, NULL), 1);
+	assert_string_equal(key, marker);
+	assert_int_equal(db_check(g.db, true, note_finding, key, NULL), 1);
+	assert_int_equal(db_check(g.db, false, note_finding, key, NULL), 0);
+
+	struct view *v;
+	assert_int_equal(db_view(g.db, 0, &v, NULL), 0);
+	assert_int_equal(store_remove(f.store, view_object(v, 0)->key, NULL), 0);
+	view_unref(v);
+	assert_int_equal(db_check(g.db, false, note_finding, key, NULL), 1);
+	assert_string_equal(key, marker); /* of a day without objects */
+	free(marker);
+	db_close(g.db);
+	teardown(&f);
+}
+
 static void bulk_loads_in_segments_of_days(void **state)
 {
 	(void)state;
@@ -520,6 +560,7 @@ int main(void)
 		cmocka_unit_test(concurrent_writers_share_segments_and_lose_nothing),
 		cmocka_unit_test(faults_lose_nothing_that_was_acknowledged),
 		cmocka_unit_test(a_torn_segment_is_named_and_costs_only_itself),
+		cmocka_unit_test(check_names_what_is_missing_or_foreign),
 		cmocka_unit_test(bulk_loads_in_segments_of_days),
 		cmocka_unit_test(more_than_32_days_in_one_write_are_refused),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
