@@ -106,6 +106,7 @@ static struct str keep_text(struct block *b, struct cursor *c)
 	struct str s = cursor_str(c);
 	char *copy = s.s ? arena_strndup(&b->arena, s.s, s.len) : NULL;
 	if (!copy) {
+		b->out_of_memory |= s.s != NULL;
 		cursor_fail(c);
 		return (struct str){ "", 0 };
 	}
@@ -114,9 +115,12 @@ static struct str keep_text(struct block *b, struct cursor *c)
 
 static void *keep_array(struct block *b, struct cursor *c, size_t n, size_t size)
 {
-	void *v = n <= cursor_left(c) ? arena_calloc(&b->arena, n + 1, size) : NULL;
-	if (!v)
+	bool fits = n <= cursor_left(c);
+	void *v = fits ? arena_calloc(&b->arena, n + 1, size) : NULL;
+	if (!v) {
+		b->out_of_memory |= fits;
 		cursor_fail(c);
+	}
 	return v;
 }
 
@@ -227,6 +231,8 @@ static int parse_footer(struct block *b, struct slice raw, uint64_t limit)
 		b->n_datasets++;
 		get_dataset(b, &c, limit, &b->datasets[i]);
 	}
+	if (b->out_of_memory)
+		return -ENOMEM;
 	return c.bad || cursor_left(&c) ? ERR_CORRUPT_LAYOUT : 0;
 }
 

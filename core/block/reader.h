@@ -43,6 +43,7 @@ struct block {
 	struct dataset *datasets;
 	size_t n_datasets;
 	struct arena arena; /* texts of the footer */
+	bool out_of_memory; /* while the footer was read: not damage */
 	uint8_t *tail;      /* the object's last bytes, from tail_off on */
 	uint64_t tail_off;
 };
