@@ -9,6 +9,13 @@ void keyset_done(struct keyset *s)
 	*s = (struct keyset){ 0 };
 }
 
+void keyset_clear(struct keyset *s)
+{
+	if (s->slots)
+		memset(s->slots, 0xff, (s->mask + 1) * sizeof *s->slots);
+	s->count = 0;
+}
+
 static void place(struct keyset *s, struct keyset_slot slot)
 {
 	size_t at = slot.hash & s->mask;

@@ -23,6 +23,8 @@ struct keyset {
 };
 
 void keyset_done(struct keyset *s);
+/* Forgets all keys and keeps the memory. */
+void keyset_clear(struct keyset *s);
 /* Adds a key that is not there. 0 or -ENOMEM. */
 int keyset_add(struct keyset *s, struct hash_key key, uint32_t id);
 

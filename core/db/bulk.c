@@ -86,7 +86,7 @@ static uint64_t write_hash(const struct profile_meta *m)
 	return hash_mix(hash_bytes(m->id.b, sizeof m->id.b), hash_bytes(m->service.s, m->service.len));
 }
 
-/* Ids are unique to 80 bits within a millisecond; the service is part of the hash, and so of the comparison. */
+/* The service is part of what an id is a hash of. */
 static bool seen_here(const struct bulk *b, const struct profile_meta *m, uint64_t hash)
 {
 	for (struct idset_probe p = idset_probe(&b->ids, hash); idset_next(&b->ids, &p);)

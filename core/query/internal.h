@@ -12,7 +12,7 @@
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
  *     fold.c       sums by stack of all datasets into one prefix tree
- *     tree.c, merge_types.c, merge_pprof.c, points.c, steps.c, labels.c    the results
+ *     tree.c, merge_types.c, merge_pprof.c, points.c, groups.c, steps.c, labels.c    the results
  */
 
 #include <assert.h>
@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "../base/idset.h"
+#include "../base/keyset.h"
 #include "query.h"
 
 #define NONE UINT32_MAX
@@ -199,6 +200,8 @@ int64_t row_life(const struct query *q, const struct row *r);
 struct str part_string(const struct qpart *p, uint32_t i);
 
 /* match.c */
+/* Whether samples of the selection's services and days have the label. */
+bool match_sample_key(const struct query *q, struct str key);
 uint64_t match_sample_keys(const struct query *q);
 /* false where no profile of the series can match. */
 bool match_series(const struct query *q, struct str service, const struct series *s, struct series_plan *ret);
@@ -376,7 +379,7 @@ struct trie_node {
 
 struct trie {
 	VEC(struct trie_node) nodes; /* 0 is the root; parent < node */
-	struct idset set;
+	struct keyset set;
 };
 
 int trie_new(struct trie **ret);
@@ -440,6 +443,10 @@ struct memo_points {
 	size_t n_groups;
 	uint32_t *group_of; /* by series */
 };
+
+/* groups.c: by a label of samples a profile has a point in each of its groups. Caller holds the lock. */
+bool groups_of_samples(const struct query *q);
+int groups_points(struct query *q, const struct cancel *cancel, struct memo_points *m, struct error *err);
 int points_make(struct query *q, const struct cancel *cancel, struct error *err);
 
 /* labels.c. types_make() fills q->types once. Caller holds the lock. */

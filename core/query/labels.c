@@ -94,21 +94,20 @@ static int count_series(struct counter *c)
 /* ---- labels of samples ---- */
 
 /* A profile counts once for a value, also where several of its label sets have it. */
-static int count_row(struct counter *c, const struct qpart *p, const uint32_t *sets, uint32_t n, struct idset *seen)
+static int count_row(struct counter *c, const struct qpart *p, const uint32_t *sets, uint32_t n, struct keyset *seen)
 {
-	idset_clear(seen);
+	keyset_clear(seen);
 	int r = 0;
 	for (uint32_t i = 0; i < n && r >= 0; i++)
 		for (uint32_t k = p->labelsets->at[sets[i]]; k < p->labelsets->at[sets[i] + 1] && r >= 0; k++) {
 			const struct sample_label *l = &p->labelsets->labels[k];
-			uint64_t id = l->is_num ? hash_mix((uint64_t)l->key << 1 | 1, (uint64_t)l->num)
-			                        : hash_mix((uint64_t)l->key << 1, l->str);
-			struct idset_probe at = idset_probe(seen, id);
-			if (idset_next(seen, &at))
+			uint64_t words[] = { (uint64_t)l->key << 1 | l->is_num, l->is_num ? (uint64_t)l->num : l->str };
+			struct hash_key key = hash_key(words, sizeof words, 0);
+			if (keyset_find(seen, key) != KEYSET_NONE)
 				continue;
 			char number[24];
 			struct str value = sample_label_text(p, l, number);
-			r = idset_add(seen, id, 0);
+			r = keyset_add(seen, key, 0);
 			if (r >= 0)
 				r = count(c, part_string(p, l->key), value, true, 1, l->is_num);
 		}
@@ -142,7 +141,7 @@ static int count_part(struct counter *c, uint32_t part, const struct cancel *can
 		return r;
 	_free_ uint32_t *mark = calloc((size_t)p->labelsets->n + 1, sizeof *mark);
 	_free_ uint32_t *sets = malloc(((size_t)p->labelsets->n + 1) * sizeof *sets);
-	_cleanup_(idset_done) struct idset seen = { 0 };
+	_cleanup_(keyset_done) struct keyset seen = { 0 };
 	_cleanup_(group_freep) struct group *group = NULL;
 	uint32_t loaded = NONE;
 	if (!mark || !sets)

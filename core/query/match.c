@@ -37,15 +37,20 @@ static bool has_sample_key(const struct dataset_info *info, struct str key)
 	return false;
 }
 
+bool match_sample_key(const struct query *q, struct str key)
+{
+	for (size_t i = 0; i < q->loads[0].n; i++)
+		if (has_sample_key(dataset_info(q->loads[0].v[i].dataset), key))
+			return true;
+	return false;
+}
+
 uint64_t match_sample_keys(const struct query *q)
 {
 	uint64_t mask = 0;
 	for (size_t m = 0; m < q->sel->n_matchers; m++)
-		for (size_t i = 0; i < q->loads[0].n; i++)
-			if (has_sample_key(dataset_info(q->loads[0].v[i].dataset), matcher_key(&q->sel->matchers[m]))) {
-				mask |= UINT64_C(1) << m;
-				break;
-			}
+		if (match_sample_key(q, matcher_key(&q->sel->matchers[m])))
+			mask |= UINT64_C(1) << m;
 	return mask;
 }
 

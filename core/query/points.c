@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-/* One point per profile of the selection, by time, then id; and the values of the by-label. */
+/*
+ * One point per profile of the selection, by time, then id; and the values of the by-label. For a label of samples see
+ * groups.c.
+ */
 
 void memo_points_free(struct memo_points *m)
 {
@@ -93,9 +96,15 @@ int points_make(struct query *q, const struct cancel *cancel, struct error *err)
 	if (r < 0)
 		return r;
 	struct memo_points *m = calloc(1, sizeof *m);
-	if (!m || groups_make(q, m) < 0 || points_fill(q, m) < 0) {
-		memo_points_free(m);
+	if (!m)
 		return out_of_memory(err);
+	if (groups_of_samples(q))
+		r = groups_points(q, cancel, m, err);
+	else
+		r = groups_make(q, m) < 0 || points_fill(q, m) < 0 ? -ENOMEM : 0;
+	if (r < 0) {
+		memo_points_free(m);
+		return r == -ENOMEM ? out_of_memory(err) : r;
 	}
 	q->points = m;
 	return 0;

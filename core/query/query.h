@@ -97,7 +97,7 @@ int query_profile(struct query *q, const struct cancel *cancel, struct profile *
 
 /* ---- without samples ---- */
 
-/* One profile of the selection, by time, then id. */
+/* One profile of the selection, by time, then id; by a label that samples have, one for each of its values. */
 struct point {
 	int64_t time, duration; /* duration 0: does not say */
 	int64_t value;          /* of the type (0 without one), in the canonical unit, an increase for running totals */
@@ -112,7 +112,10 @@ int query_points(struct query *q, const struct cancel *cancel, const struct poin
                  struct error *err);
 /* The effective labels of a series of this query; borrowed. */
 const struct label *query_series_labels(struct query *q, uint32_t series, size_t *ret_n);
-/* Values of the by-label in this selection, by name; the absent one is "". */
+/*
+ * Values of the by-label in this selection, by name; the absent one is "". Of a label of samples the 32 values of most
+ * profiles; what has others is a group `other`, the last.
+ */
 const struct str *query_groups(struct query *q, size_t *ret_n);
 
 /*

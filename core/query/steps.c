@@ -188,6 +188,8 @@ static void end_series(struct step *row, struct tally *t)
 static int stretch_cmp(const void *a, const void *b)
 {
 	const struct stretch *x = a, *y = b;
+	if (x->point->group != y->point->group)
+		return CMP(x->point->group, y->point->group);
 	if (x->point->series != y->point->series)
 		return CMP(x->point->series, y->point->series);
 	if (x->from != y->from)
@@ -204,7 +206,8 @@ static void add_events(const struct query *q, const struct steps *s, struct step
 			add_spread(q, s, row, t, &all[i]);
 		else
 			add_moment(s, row, &all[i]);
-		if (i + 1 == n || all[i + 1].point->series != all[i].point->series)
+		if (i + 1 == n || all[i + 1].point->series != all[i].point->series ||
+		    all[i + 1].point->group != all[i].point->group)
 			end_series(row, t);
 	}
 }

@@ -183,6 +183,70 @@ static void test_too_many_steps_are_refused(void **state)
 	teardown(&f);
 }
 
+static void assert_group(const struct steps *s, size_t g, const char *name, int64_t total)
+{
+	assert_true(g < s->n_groups);
+	assert_true(str_eq(s->groups[g], str_of(name)));
+	assert_int_equal(s->totals[g], total);
+}
+
+/* A profile counts for each value with the samples that have it; a label of the profile itself is the value of all. */
+static void test_groups_by_a_label_of_samples(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .labels = "pod=a", .time = T0, .duration = 10 * SECOND, .samples = "a 1 route=/x\nb 2 route=/y\nc 4\n");
+	WRITE(&f, .labels = "pod=b,route=/y", .time = T0 + MINUTE, .duration = 10 * SECOND, .samples = "a 8\n");
+	WRITE(&f, .labels = "pod=b", .time = T0 + 2 * MINUTE, .duration = 10 * SECOND, .samples = "a 16\n");
+	struct selection *sel = by_step("cpu", MINUTE);
+	sel->by = strdup("route");
+	struct query *q = ask(&f, sel);
+	const struct steps *s = steps_of(q);
+	const struct point *points;
+	size_t n;
+	assert_int_equal(s->n_groups, 3);
+	assert_group(s, 0, "", 20);
+	assert_group(s, 1, "/x", 1);
+	assert_group(s, 2, "/y", 10);
+	assert_int_equal(query_points(q, NULL, &points, &n, NULL), 0);
+	assert_int_equal(n, 5);
+	assert_int_equal(points[4].time, T0 + 2 * MINUTE);
+	assert_near(s->v[2 * s->n].sum, 2);
+	assert_near(s->v[2 * s->n + 1].rate, 0.8);
+	query_unref(q);
+	teardown(&f);
+}
+
+/* Running totals count their increase in each group; beyond 32 values the rest is one group, of a name of its own. */
+static void test_many_values_of_a_label_of_samples(void **state)
+{
+	struct fixture f;
+	_buf_ struct buf samples = BUF_INIT(LIMIT);
+	setup(&f);
+	for (int i = 0; i < 40; i++)
+		buf_printf(&samples, "a 10 id=%02d\n", i);
+	buf_puts(&samples, "a 10 id=other\n");
+	buf_u8(&samples, 0);
+	WRITE(&f, .time = T0, .types = "alloc_space/bytes", .samples = (char *)samples.data);
+	WRITE(&f, .time = T0 + MINUTE, .types = "alloc_space/bytes", .samples = "a 17 id=other\n");
+	struct selection *sel = by_step("alloc_space", MINUTE);
+	sel->from = T0 + MINUTE;
+	sel->by = strdup("id");
+	struct query *q = ask(&f, sel);
+	assert_int_equal(steps_of(q)->n_groups, 1);
+	assert_group(steps_of(q), 0, "other", 7);
+	query_unref(q);
+	sel = by_step("alloc_space", MINUTE);
+	sel->to = T0 + MINUTE;
+	sel->by = strdup("id");
+	q = ask(&f, sel);
+	assert_int_equal(steps_of(q)->n_groups, 33);
+	assert_group(steps_of(q), 0, "00", 10);
+	assert_group(steps_of(q), 32, "other", 90);
+	query_unref(q);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +258,8 @@ int main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_the_step_is_chosen_from_the_range),
 		cmocka_unit_test(test_too_many_steps_are_refused),
+		cmocka_unit_test(test_groups_by_a_label_of_samples),
+		cmocka_unit_test(test_many_values_of_a_label_of_samples),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
