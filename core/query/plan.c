@@ -528,12 +528,13 @@ static void narrow_to_id(struct query *q)
 	if (!q->sel->has_id)
 		return;
 	int64_t ms = (int64_t)(ulid_ms(&q->sel->id) << 16) >> 16;
-	if (ms > INT64_MAX / NS_PER_MS - 1 || ms < INT64_MIN / NS_PER_MS + 1) {
+	int64_t first = time_floor_div(TIME_MIN, NS_PER_MS), last = time_floor_div(TIME_MAX, NS_PER_MS);
+	if (ms < first || ms > last) {
 		q->to = q->from;
 		return;
 	}
-	q->from = MAX(q->from, ms * NS_PER_MS);
-	q->to = MIN(q->to, (ms + 1) * NS_PER_MS);
+	q->from = MAX(q->from, ms == first ? TIME_MIN : ms * NS_PER_MS);
+	q->to = MIN(q->to, ms == last ? TIME_MAX : (ms + 1) * NS_PER_MS);
 }
 
 static int plan_rows(struct planner *pl)
