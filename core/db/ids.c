@@ -11,6 +11,7 @@
 #include "internal.h"
 
 #define INDEXES_MAX 64
+#define VIEW_TRIES 4
 #define IDS_MAX ((size_t)4 << 20) /* of all indexes: 28 bytes each */
 
 static uint64_t ulid_hash(const struct ulid *u)
@@ -133,19 +134,28 @@ static int index_update(struct db *db, struct id_index *x, struct view *v, struc
 	return r;
 }
 
-int ids_known(struct db *db, struct str service, int32_t day, const struct ulid *id, bool *ret, struct error *err)
+static int look_up(struct db *db, struct view *v, struct str service, int32_t day, const struct ulid *id, bool *ret,
+                   struct error *err)
 {
-	_cleanup_(view_unrefp) struct view *v = NULL;
-	int r = db_view(db, VIEW_MAX_AGE, &v, err);
-	if (r < 0)
-		return r;
 	pthread_mutex_lock(&db->ids.lock);
 	struct id_index *x = index_find(&db->ids, service, day);
-	r = x ? index_update(db, x, v, err) : -ENOMEM;
+	int r = x ? index_update(db, x, v, err) : -ENOMEM;
 	if (r == 0) {
 		x->used = clock_monotonic();
 		*ret = holds(&x->ids, x->known.v, id);
 	}
 	pthread_mutex_unlock(&db->ids.lock);
 	return r;
+}
+
+int ids_known(struct db *db, struct str service, int32_t day, const struct ulid *id, bool *ret, struct error *err)
+{
+	int r = ERR_STALE;
+	for (int i = 0; i < VIEW_TRIES && r == ERR_STALE; i++) { /* an object was merged away: look again */
+		_cleanup_(view_unrefp) struct view *v = NULL;
+		r = db_view(db, i ? 0 : VIEW_MAX_AGE, &v, err);
+		if (r == 0)
+			r = look_up(db, v, service, day, id, ret, err);
+	}
+	return r == ERR_STALE ? error_set(err, ERR_CORRUPT_MISSING, "%s", error_text(err, r)) : r;
 }

@@ -289,6 +289,26 @@ static void check_names_what_is_missing_or_foreign(void **state)
 	teardown(&f);
 }
 
+/* Compaction or retention in another process: the next write looks again instead of failing. */
+static void a_write_survives_an_object_that_went_away(void **state)
+{
+	(void)state;
+	struct fixture f, g;
+	struct db_written w;
+	setup(&f);
+	assert_int_equal(write_one(f.db, "s", T0, 1, NULL), 0);
+	open_db(&g, f.store);
+	struct view *v;
+	assert_int_equal(db_view(g.db, 0, &v, NULL), 0); /* g has listed it, and not opened it */
+	assert_int_equal(store_remove(f.store, view_object(v, 0)->key, NULL), 0);
+	view_unref(v);
+	assert_int_equal(write_one(g.db, "s", T0, 2, &w), 0);
+	assert_false(w.duplicate);
+	assert_int_equal(count_profiles(g.db, "s", 0), 1);
+	db_close(g.db);
+	teardown(&f);
+}
+
 static void bulk_loads_in_segments_of_days(void **state)
 {
 	(void)state;
@@ -561,6 +581,7 @@ int main(void)
 		cmocka_unit_test(faults_lose_nothing_that_was_acknowledged),
 		cmocka_unit_test(a_torn_segment_is_named_and_costs_only_itself),
 		cmocka_unit_test(check_names_what_is_missing_or_foreign),
+		cmocka_unit_test(a_write_survives_an_object_that_went_away),
 		cmocka_unit_test(bulk_loads_in_segments_of_days),
 		cmocka_unit_test(more_than_32_days_in_one_write_are_refused),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
