@@ -353,16 +353,20 @@ int calls_new(struct fs *fs, void (*tick)(struct fs *fs, int64_t now), struct ca
 	return 0;
 }
 
-void calls_free(struct calls *calls)
+void calls_stop_timer(struct calls *calls)
 {
-	if (!calls)
-		return;
 	pthread_mutex_lock(&calls->lock);
 	calls->ending = true;
 	pthread_cond_signal(&calls->wake);
 	pthread_mutex_unlock(&calls->lock);
 	pthread_join(calls->timer, NULL);
-	assert(!calls->first);
+}
+
+void calls_free(struct calls *calls)
+{
+	if (!calls)
+		return;
+	assert(calls->ending && !calls->first);
 	pthread_cond_destroy(&calls->wake);
 	pthread_cond_destroy(&calls->idle);
 	pthread_mutex_destroy(&calls->lock);

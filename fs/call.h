@@ -46,7 +46,9 @@ enum call_flags {
 };
 
 int calls_new(struct fs *fs, void (*tick)(struct fs *fs, int64_t now), struct calls **ret);
-void calls_free(struct calls *calls); /* none may be in flight */
+/* No deadline passes, no tick comes after this. Before what a tick needs is freed. */
+void calls_stop_timer(struct calls *calls);
+void calls_free(struct calls *calls); /* the timer is stopped, and none is in flight */
 
 /*
  * A call of `size` bytes, zeroed behind struct call, with one reference. Where there cannot be one (no

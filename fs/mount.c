@@ -244,8 +244,10 @@ static void take_down(struct mount *m)
 	atomic_store(&fs->stopping, true);
 	if (fs->renders)
 		renders_stop(fs->renders);
-	if (fs->calls)
+	if (fs->calls) {
 		calls_refuse(fs->calls);
+		calls_stop_timer(fs->calls);
+	}
 	wait_for_work(fs);
 	pool_free(fs->names);
 	renders_free(fs->renders);

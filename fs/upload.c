@@ -28,6 +28,7 @@
 #define UPLOAD_MAX ((uint64_t)256 << 20) /* bytes between two boundaries */
 #define JUDGE_BYTES 4096                 /* enough to judge a format by */
 #define PATH_SHOWN 1024
+#define STALE_TRIES 3
 
 /* ---- turns ---- */
 
@@ -207,12 +208,12 @@ static int upload_put(struct upload *up, const void *data, size_t n, uint64_t of
 		return e;
 	up->dirty = true;
 	up->refused = 0;
+	if (offset == up->taken)
+		up->broken = 0;
 	if (offset <= up->taken + up->prefix)
 		up->prefix = MAX(up->prefix, offset + n - up->taken);
 	set_size(up);
-	e = is_temporary(up) ? 0 : judge(up, data, n, offset, err);
-	up->refused = e;
-	return e;
+	return is_temporary(up) ? 0 : judge(up, data, n, offset, err);
 }
 
 static void write_and_reply(struct upload *up, fuse_req_t req, struct call *c, const void *data, size_t n,
@@ -221,8 +222,10 @@ static void write_and_reply(struct upload *up, fuse_req_t req, struct call *c, c
 	struct error err = { 0 };
 	pid_t pid = fuse_req_ctx(req)->pid;
 	int e = upload_put(up, data, n, offset, &err);
-	if (e)
+	if (e) {
+		up->broken = e;
 		complain(up, pid, e, error_text(&err, e));
+	}
 	upload_end_turn(up);
 	if (c && !call_claim(c))
 		return;
@@ -312,6 +315,17 @@ static int64_t writer_mtime(struct upload *up)
 	return set && fits ? ns : 0;
 }
 
+/* A view that went away under the search for duplicates says nothing of the file: once more, on a new one. */
+static int ingest(struct upload *up, struct slice bytes, const struct ingest_options *opts, struct error *err)
+{
+	int e = ERR_STALE;
+	for (int i = 0; i < STALE_TRIES && e == ERR_STALE; i++) {
+		struct ingest_result result = { 0 };
+		e = ingest_bytes(up->table->fs->db, bytes, opts, &result, err);
+	}
+	return e == ERR_STALE ? -EIO : e;
+}
+
 /* Validates everything behind `taken` and writes it to the database; durable on 0. */
 static int take_in(struct upload *up, const char *name, struct error *err)
 {
@@ -321,8 +335,7 @@ static int take_in(struct upload *up, const char *name, struct error *err)
 		return error_set(err, e, "cannot read the spooled bytes: %s", strerror(err_errno(e)));
 	struct ingest_options opts = { .target = &up->target, .name = name, .mtime = writer_mtime(up),
 		                       .recent = up->table->recent };
-	struct ingest_result result = { 0 };
-	e = map.bytes.len ? ingest_bytes(up->table->fs->db, map.bytes, &opts, &result, err) : 0;
+	e = map.bytes.len ? ingest(up, map.bytes, &opts, err) : 0;
 	if (e) {
 		up->refused = err_errno(e) == EINVAL || err_errno(e) == EFBIG ? e : 0;
 		return e;
@@ -330,7 +343,6 @@ static int take_in(struct upload *up, const char *name, struct error *err)
 	up->taken = up->file.size;
 	up->prefix = up->judged = 0;
 	up->dirty = false;
-	up->refused = 0;
 	fs_count(&up->table->fs->counts.files_written);
 	return 0;
 }
@@ -341,8 +353,8 @@ static int take_in_or_complain(struct upload *up, pid_t pid)
 	char path[PATH_SHOWN];
 	upload_path(up, path, sizeof path);
 	struct error err = { 0 };
-	if (up->refused)
-		return up->refused; /* said before */
+	if (up->broken || up->refused)
+		return up->broken ? up->broken : up->refused; /* said before */
 	int e = take_in(up, strrchr(path, '/') + 1, &err);
 	if (e) {
 		fs_count(&up->table->fs->counts.files_refused);
@@ -356,7 +368,7 @@ static void take_in_if_whole(struct upload *up)
 {
 	char path[PATH_SHOWN];
 	upload_path(up, path, sizeof path);
-	if (take_in(up, strrchr(path, '/') + 1, NULL))
+	if (!up->broken && take_in(up, strrchr(path, '/') + 1, NULL))
 		up->refused = 0; /* not said yet */
 }
 
@@ -522,6 +534,8 @@ static int resize(struct upload *up, uint64_t size, struct error *err)
 	up->judged = MIN(up->judged, up->prefix);
 	up->dirty &= size > up->taken;
 	up->refused = 0;
+	if (size <= up->taken)
+		up->broken = 0;
 	set_size(up);
 	return 0;
 }
@@ -567,7 +581,7 @@ static int rename_to(struct upload *up, const struct upload_place *to, bool no_r
 {
 	int e = uploads_move(up->table, up, to, no_replace, true, err);
 	if (!e && up->kind == UPLOAD_FILE && up->dirty && becomes_visible(up, to)) {
-		e = take_in(up, to->name, err);
+		e = up->broken ? up->broken : take_in(up, to->name, err);
 		if (e)
 			fs_count(&up->table->fs->counts.files_refused);
 	}

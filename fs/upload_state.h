@@ -63,6 +63,7 @@ struct upload {
 	uint64_t judged;               /* of these, how many the format was judged by */
 	bool dirty;                    /* written since they were last taken */
 	int refused;                   /* why what is there cannot be taken, until it changes */
+	int broken;                    /* why a write failed, until the file is written anew from the start */
 };
 
 /* Under the table's lock. */

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import ALL, DAY, NOON, Mount, add_service, fill, main, need_root, ok, pprof, profile, read, write
+from harness import ALL, DAY, NOON, SANITIZED, Mount, add_service, fill, main, need_root, ok, pprof, profile, read, write
 
 
 def test_a_directory_keeps_its_inode():
@@ -83,7 +83,7 @@ def test_what_the_kernel_forgets_is_freed():
         time.sleep(1.1)
         after = m.status()['inodes_known']
         assert after < 1000, f'{known} before, {after} after'
-        assert rss(m.pid) < before + 64 * 1024, f'{before} KiB to {rss(m.pid)} KiB'
+        assert SANITIZED or rss(m.pid) < before + 64 * 1024, f'{before} KiB to {rss(m.pid)} KiB'
 
 
 def test_many_at_once():

@@ -224,9 +224,10 @@ def test_a_full_spool():
         assert len(big) > 1 << 20
         assert error_of(lambda: write(f'{service}/big.folded', big)) == errno.ENOSPC
         assert 'big.folded' in m.errors()
+        assert all_profiles(m) == [], 'a part was taken'
         for n in range(400):
             write(f'{service}/p{n}.pb.gz', profile(n))
-        assert len(all_profiles(m)) == 400
+        assert len(all_profiles(m)) == 400, len(all_profiles(m))
         assert m.status()['spool_bytes'] <= 1 << 20
         open(m.sub('README.md')).read()
 
