@@ -91,6 +91,8 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	db->cache.limit = opts->cache_bytes ? opts->cache_bytes : CACHE_DEFAULT;
 	int r = db->tenant ? pool_new(opts->threads, &db->pool) : -ENOMEM;
 	struct error why = { 0 };
+	if (r == 0 && !strcmp(db->tenant, KEY_FORMAT))
+		r = error_set(&why, -EINVAL, "no tenant may be named %s", KEY_FORMAT);
 	if (r == 0)
 		r = read_format(db, &why);
 	if (r == 0)

@@ -8,6 +8,7 @@
  * all. Where some have:
  *   - a profile that has the label, and it matches, is taken with all of its samples;
  *   - of a profile that has it, and it does not match, those samples are taken that have a matching label themselves;
+ *     but where the label is of the path that the profile was written to, it wins, and none is taken;
  *   - of a profile without it, those samples whose label matches, an absent one being empty.
  * Samples are judged once per label set. A profile none of whose samples are left is not taken. Whether samples are
  * asked is decided for all parts together, so that the answer does not depend on which profiles share one.
@@ -62,6 +63,14 @@ static struct str series_value(const struct query *q, struct str service, const 
 	return label_get(s->effective, s->n_effective, key);
 }
 
+static bool of_path(const struct series *s, struct str key)
+{
+	for (uint32_t i = 0; i < s->n_labels; i++)
+		if (s->labels[i].of_path && str_eq(s->labels[i].key, key))
+			return true;
+	return false;
+}
+
 bool match_series(const struct query *q, struct str service, const struct series *s, struct series_plan *ret)
 {
 	ret->pending = ret->strict = 0;
@@ -74,7 +83,7 @@ bool match_series(const struct query *q, struct str service, const struct series
 			ret->pending |= bit;
 		else if (matcher_matches(m, absent ? (struct str){ "", 0 } : value))
 			continue;
-		else if (in_samples)
+		else if (in_samples && !of_path(s, matcher_key(m)))
 			ret->strict |= bit;
 		else
 			return false;

@@ -393,6 +393,8 @@ static void info_make(struct query *q)
 			info_row(q, r, main);
 		q->plan_info.lookback += r->role == ROLE_LOOKBACK;
 	}
+	if (!q->plan_info.cumulative) /* of the selected type: beside it the same profiles have running totals */
+		q->plan_info.lookback = 0;
 	for (size_t i = 0; i < q->series.n; i++)
 		q->plan_info.series += q->series.v[i].used;
 	info_fingerprint(q);

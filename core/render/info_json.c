@@ -157,7 +157,7 @@ static void put_notes(struct jsonw *w, const struct query_info *info)
 	if (!info->profiles)
 		jsonw_str(w, "The selection has no profiles.");
 	note(w, info->profiles, "profile was taken.", "profiles were merged by stack.");
-	if (info->averaged)
+	if (info->averaged && info->covered)
 		put_average_note(w, info);
 	if (info->cumulative)
 		jsonw_str(w, "Some values are running totals of a process: what counts is the increase, stack by "

@@ -23,7 +23,7 @@ static int by_group(const void *a, const void *b)
 
 bool metrics_has_sum(const struct metrics *s, const struct step *v)
 {
-	return v->covered || (!s->instant && v->profiles);
+	return v->covered || (!s->instant && v->sum != 0);
 }
 
 static void add_step(struct step *sum, const struct step *v)

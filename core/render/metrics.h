@@ -29,8 +29,8 @@ struct metrics {
 
 int metrics_of(struct query *q, const struct cancel *cancel, struct metrics *ret, struct error *err);
 /*
- * Whether a step has a value. The first of a running total counts in the sum of its step also where nothing covers that:
- * such a step has a sum and no rate (`covered` says whether it has one).
+ * Whether a step has a value. The first of a running total counts in the sum of its step also where nothing
+ * covers that: such a step has a sum and no rate (`covered` says whether it has one).
  */
 bool metrics_has_sum(const struct metrics *s, const struct step *v);
 void metrics_done(struct metrics *s);

@@ -50,7 +50,7 @@ static const char body[] =
 	"- filters: `@focus=REGEX`, `@ignore=REGEX`, `@root=REGEX`, `@callers=REGEX`, `@function=NAME`\n"
 	"- options: `@step=15s`, `@granularity=lines`, `@limit=50`, `@unit=ms`, `@scale=log`, "
 	"`@weight=value`\n"
-	"- `A/vs/B`: what grew against B\n"
+	"- `A/vs/B`: A against the baseline B; what there is of both so far is `info.json`\n"
 	"\n"
 	"Files below a TYPE: `flamegraph.svg` (open it in a browser), `top.txt`, `top.tsv`, `tree.txt`, "
 	"`folded.txt`,\n"

@@ -10,7 +10,7 @@ import subprocess
 
 import pprofpb
 import singles
-from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof_command, type_class
+from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof_command, tool, type_class
 
 BASE = os.path.join(SOURCE, 'tests/data/base')
 LIVES_AT_MOST = 5 * 60 * 10**9
@@ -183,6 +183,29 @@ def check_base(report, program, directory):
                 report.check(at + '/pprof', check_pprof_merge, program, path, of_type, name, directory)
 
 
+# A filter or option of a path, and pprof's flag for the same.
+FLAGS = {
+    '@focus=flate': '-focus=flate',
+    '@focus=http.*ServeHTTP$': '-focus=http.*ServeHTTP$',
+    '@ignore=runtime': '-ignore=runtime',
+    '@focus=net%2Fhttp/@ignore=flate': '-focus=net/http -ignore=flate',
+    '@root=ServeHTTP': '-show_from=ServeHTTP',
+    '@granularity=lines': '-lines',
+    '@unit=ms': '-unit=ms',
+}
+
+
+def check_flags(program, option, flags):
+    """top.txt with a filter or option is what pprof prints with its flag; shares are of what is selected."""
+    items = [i for i in base_items('caddy') if 'cpu' in [t for t, _ in i.profile.types]]
+    done = tool('pprof', '-symbolize=none', '-top', '-sample_index=cpu', '-relative_percentages', *flags.split(), *[i.path for i in items])
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
+    got = program.cat('caddy/all/cpu/%s/top.txt' % option).decode('utf-8', 'surrogateescape')
+    expected = singles.top_rows(done.stdout.decode())
+    assert expected, 'pprof prints no rows'
+    assert_same(expected, singles.top_rows(got), 'row')
+
+
 def check_twice(program):
     """What was ingested before counts once, and is told to be a duplicate."""
     before = program.cat('caddy/all/cpu/folded.txt')
@@ -282,7 +305,6 @@ def check_labels(program, fleet, service):
 
 def check_top(program, fleet, service, directory):
     """top.txt of hundreds of files is what pprof prints of them."""
-    from oracle import tool
     items = fleet.items(service, 'cpu')
     done = tool('pprof', '-symbolize=none', '-top', '-sample_index=cpu', *[i.path for i in items])
     assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
@@ -328,6 +350,8 @@ def check_fleet(report, program, directory):
 
 def check_all(report, program, directory):
     check_base(report, program, directory)
+    for option, flags in FLAGS.items():
+        report.check('flags/' + option, check_flags, program, option, flags)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
     os.mkdir(fleet_directory)

@@ -10,7 +10,10 @@ enum { OPT_REPAIR = OPT_OF_COMMAND };
 
 static void report(void *ctx, const char *key, const char *what)
 {
-	printf("%s: %s\n", key, what);
+	if (is_about(what, key))
+		printf("%s\n", what);
+	else
+		printf("%s: %s\n", key, what);
 }
 
 static int check(struct db *db, bool repair, const char *store)
@@ -23,7 +26,8 @@ static int check(struct db *db, bool repair, const char *store)
 	if (fflush(stdout))
 		return fail("standard output", -errno, NULL);
 	if (found) {
-		complain(store, repair ? "%d findings; what could be put right has been" : "%d findings", found);
+		complain(store, "%d finding%s%s", found, found == 1 ? "" : "s",
+		         repair ? "; what could be put right has been" : "");
 		return EXIT_FAILED;
 	}
 	int e = db_stat(db, &stats, &err);

@@ -147,15 +147,17 @@ static int collect(const struct ingest *in, int argc, char **argv, struct inputs
 	return ret->unread ? EXIT_FAILED : rc;
 }
 
-static void print_summary(const struct load_result *r, size_t skipped, int64_t ns)
+static void print_summary(const struct load_result *r, const struct inputs *inputs, int64_t ns)
 {
 	char bytes[24];
 	printf("%" PRIu64 " taken, %" PRIu64 " duplicate, %zu refused; %s of %zu files in %.1f s\n", r->taken,
 	       r->duplicates, r->refused, bytes_format(r->bytes, bytes), r->files, (double)ns / NS_PER_S);
 	for (size_t i = 0; i < ARRAY_SIZE(r->reasons) && r->reasons[i].code; i++)
 		printf("  refused %zu: %s\n", r->reasons[i].files, err_text(r->reasons[i].code));
-	if (skipped)
-		printf("  skipped %zu: above the directories that --layout names\n", skipped);
+	if (inputs->skipped)
+		printf("  skipped %zu: above the directories that --layout names\n", inputs->skipped);
+	if (inputs->links)
+		printf("  skipped %zu: symbolic links are followed only where they are named\n", inputs->links);
 }
 
 static int run_load(const struct ingest *in, const struct inputs *inputs)
@@ -181,7 +183,7 @@ static int run_load(const struct ingest *in, const struct inputs *inputs)
 		return EXIT_FAILED;
 	}
 	if (!in->quiet)
-		print_summary(&result, inputs->skipped, clock_monotonic() - began);
+		print_summary(&result, inputs, clock_monotonic() - began);
 	return result.refused || fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 }
 

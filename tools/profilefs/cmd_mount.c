@@ -44,6 +44,8 @@ static int open_db(struct mount *m, const struct log *log, struct store **ret_st
 	int e = store_open(m->store, &so, ret_store, err);
 	if (!e)
 		e = db_open(*ret_store, &dbo, ret_db, err);
+	if (e && m->opts.read_only && err_errno(e) == ENOENT)
+		return error_set(err, e, "%s: " NO_STORE, m->store);
 	return e && !is_about(err->text, m->store) ? error_at(err, e, "%s", m->store) : e;
 }
 
@@ -96,8 +98,10 @@ static _Noreturn void child(struct mount *m, int ready_fd)
 	struct error err = { 0 };
 	leave_terminal();
 	int e = serve_logged(m, ready_fd, &err);
-	if (e)
+	if (e) {
 		say(ready_fd, error_text(&err, e));
+		say(ready_fd, advice(e));
+	}
 	_exit(e ? EXIT_FAILED : EXIT_DONE);
 }
 
@@ -117,7 +121,7 @@ static void hear(int fd, char *ret, size_t size)
 
 static int in_background(struct mount *m)
 {
-	char said[sizeof(struct error)];
+	char said[sizeof(struct error) + 128];
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC))
 		return fail("pipe", -errno, NULL);
@@ -146,9 +150,11 @@ static int in_foreground(struct mount *m)
 {
 	struct error err = { 0 };
 	int e = serve_logged(m, -1, &err);
-	if (e)
-		complain_line(error_text(&err, e));
-	return e ? EXIT_FAILED : EXIT_DONE;
+	if (!e)
+		return EXIT_DONE;
+	_free_ char *line = NULL;
+	complain_line(asprintf(&line, "%s%s", error_text(&err, e), advice(e)) < 0 ? error_text(&err, e) : line);
+	return EXIT_FAILED;
 }
 
 /* ---- the command line ---- */

@@ -28,8 +28,7 @@ void complain(const char *what, const char *fmt, ...)
 	complain_line(asprintf(&line, "%s: %s", what, why) < 0 ? why : line);
 }
 
-/* What the user can do about an error, as the end of a sentence; "" where the error says it all. */
-static const char *advice(int code)
+const char *advice(int code)
 {
 	switch (code) {
 	case ERR_NEWER:
@@ -167,7 +166,7 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 	if (!e)
 		e = db_open(s->store, &dbo, &s->db, &err);
 	if (e && mode == SESSION_READ && err_errno(e) == ENOENT) {
-		complain(c->store, "there is no store; `profilefs ingest` and `profilefs mount` make one");
+		complain(c->store, NO_STORE);
 		return EXIT_FAILED;
 	}
 	return e ? fail(c->store, e, &err) : 0;

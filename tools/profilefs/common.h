@@ -25,6 +25,10 @@ void complain_line(const char *line);
 void complain(const char *what, const char *fmt, ...) _printf_(2, 3);
 /* The same with an error's sentence and what to do about it. Returns EXIT_FAILED. */
 int fail(const char *what, int code, const struct error *err);
+/* What the user can do about an error, as the end of its sentence; "" where the error says it all. */
+const char *advice(int code);
+/* Of a store that only a writer would make. */
+#define NO_STORE "there is no store; `profilefs ingest` and `profilefs mount` make one"
 /* Whether a sentence begins with "WHAT:", so that it need not be said again. */
 bool is_about(const char *sentence, const char *what);
 /* "profilefs: NAME: WHY" and where the usage is told. Returns EXIT_USAGE. */

@@ -50,13 +50,14 @@ static void walk_done(struct walk *w)
 
 static int walk_entry(struct walk *w, const char *dir, const struct dirent *d)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	char *path;
 	if (d->d_name[0] == '.')
 		return 0;
 	if (asprintf(&path, "%s%s%s", dir, dir[strlen(dir) - 1] == '/' ? "" : "/", d->d_name) < 0)
 		return -ENOMEM;
 	if (lstat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) {
+		w->in->links += S_ISLNK(st.st_mode);
 		free(path);
 		return 0;
 	}

@@ -15,6 +15,7 @@ struct input {
 struct inputs {
 	VEC(struct input) files;
 	size_t skipped; /* files of a directory above the depth of --layout */
+	size_t links;   /* symbolic links below a directory */
 	size_t unread;  /* directories that could not be read; each was complained about */
 };
 
@@ -22,8 +23,8 @@ void inputs_done(struct inputs *in);
 
 /*
  * Adds an operand: a file, "-", or all regular files below a directory but those whose name begins with a dot, in
- * order of names. Symbolic links are followed only where they are given. Files less than `depth` directories below
- * are counted as skipped.
+ * order of names. Symbolic links are followed only where they are given, else counted. Files less than `depth`
+ * directories below are counted as skipped.
  */
 int inputs_add(struct inputs *in, const char *operand, size_t depth, struct error *err);
 

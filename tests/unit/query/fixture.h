@@ -35,6 +35,7 @@ struct fixture {
 /* How a profile is written. */
 struct spec {
 	const char *service, *labels; /* "region=eu,pod=a" */
+	bool of_path;                 /* the labels are of the path, not as sent */
 	int64_t time, duration;
 	const char *types; /* "samples/count,cpu/nanoseconds" */
 	const char *kind, *default_type;
@@ -186,9 +187,10 @@ static inline void write_specs(struct fixture *f, const struct spec *const *spec
 			.profile = &profiles[i],
 			.service = str_of(specs[i]->service ? specs[i]->service : "svc"),
 			.labels = split[i],
-			.n_labels = split_labels(labels[i], split[i]),
+			.path_labels = split[i],
 			.bytes_in = 100,
 		};
+		*(specs[i]->of_path ? &writes[i].n_path_labels : &writes[i].n_labels) = split_labels(labels[i], split[i]);
 	}
 	int r = db_write(f->db, writes, n, NULL, &err);
 	if (r < 0)

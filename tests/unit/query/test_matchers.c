@@ -77,6 +77,16 @@ static void test_labels_of_samples(void **state)
 	teardown(&f);
 }
 
+static void test_a_label_of_the_path_wins_over_those_of_samples(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .labels = "route=/x", .of_path = true, .time = T0, .samples = "a 1 route=/y\na 2\n");
+	expect_match(&f, "route", MATCH_EQ, "/x", "3(0)[a 3(3)]");
+	expect_match(&f, "route", MATCH_EQ, "/y", "0(0)");
+	teardown(&f);
+}
+
 static void test_profiles_without_matching_samples_are_not_taken(void **state)
 {
 	struct fixture f;
@@ -142,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_labels_of_profiles),
 		cmocka_unit_test(test_all_services),
 		cmocka_unit_test(test_labels_of_samples),
+		cmocka_unit_test(test_a_label_of_the_path_wins_over_those_of_samples),
 		cmocka_unit_test(test_profiles_without_matching_samples_are_not_taken),
 		cmocka_unit_test(test_numeric_labels_match_in_decimal),
 		cmocka_unit_test(test_one_profile_by_id),

@@ -32,6 +32,22 @@ static void test_running_totals_count_their_increase(void **state)
 	teardown(&f);
 }
 
+/* What is read beside alloc_* of the same profiles is no part of inuse_*. */
+static void test_states_look_back_at_nothing(void **state)
+{
+	struct fixture f;
+	setup(&f);
+	WRITE(&f, .time = T0, .types = HEAP, .samples = "a 1 10 1 10\n");
+	WRITE(&f, .time = T0 + MINUTE, .types = HEAP, .samples = "a 2 20 2 20\n");
+	struct selection *s = select_type("inuse_space");
+	s->from = T0 + MINUTE;
+	struct query *q = ask(&f, s);
+	assert_tree(q, "20(0)[a 20(20)]");
+	assert_int_equal(resolved(q)->lookback, 0);
+	query_unref(q);
+	teardown(&f);
+}
+
 static void test_points_of_running_totals(void **state)
 {
 	struct fixture f;
@@ -386,6 +402,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_running_totals_count_their_increase),
+		cmocka_unit_test(test_states_look_back_at_nothing),
 		cmocka_unit_test(test_points_of_running_totals),
 		cmocka_unit_test(test_restarts_count_whole),
 		cmocka_unit_test(test_small_falls_are_rounding),

@@ -57,6 +57,26 @@ static void renderings_agree_on_the_total(void **state)
 	teardown(&f);
 }
 
+/* Nothing covers the step of a lone running total: it has a sum and no rate. */
+static void a_first_running_total_is_in_the_sums(void **state)
+{
+	struct fixture f;
+	struct buf out = BUF_INIT(LIMIT);
+	setup(&f);
+	WRITE(&f, .time = T0, .types = "alloc_space/bytes", .labels = "pod=a", .samples = "a 512\n");
+	struct selection *s = select_type("alloc_space");
+	s->by = strdup("pod");
+	struct query *q = ask(&f, s);
+	render(q, "metrics.csv", &out);
+	assert_string_equal((char *)out.data, "time,pod,sum,rate,profiles,unit\n2026-11-22T12:00:00Z,a,512,,1,bytes\n");
+	render(q, "metrics.prom", &out);
+	assert_non_null(strstr((char *)out.data, "sum_per_step_bytes{service=\"svc\",type=\"alloc_space\",pod=\"a\"} 512 "));
+	assert_null(strstr((char *)out.data, "per_second{"));
+	query_unref(q);
+	buf_done(&out);
+	teardown(&f);
+}
+
 static int64_t sum_of_profile(struct buf *gz, size_t *ret_samples)
 {
 	struct error err = { 0 };
@@ -226,6 +246,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(renderings_agree_on_the_total),
+		cmocka_unit_test(a_first_running_total_is_in_the_sums),
 		cmocka_unit_test(the_merged_pprof_reads_back),
 		cmocka_unit_test(single_profiles_come_back_as_they_came_in),
 		cmocka_unit_test(top_is_what_pprof_prints_of_the_same),
