@@ -9,7 +9,8 @@
  *
  * A put's two syncs are the latency of an acknowledgement, so each process syncs the folders that lead to an object
  * only once: `folders` keeps them open. An entry says: this folder's own name is durable. That holds for as long as
- * the folder lives; one that was removed answers ENOENT to a link, the cache is emptied and the put begins again.
+ * the folder lives and is where it was: each use asks whether the path still leads to it. One that is removed after that
+ * answers ENOENT to a link, the cache is emptied and the put begins again.
  *
  * Folders are removed by listings that find them empty and an hour old. A file and a folder cannot share a name:
  * keys "a" and "a/b" exclude each other here, as they do not in other stores.
@@ -120,6 +121,14 @@ static struct folder **cache_slot(struct dir *d, const char *path, size_t n)
 	return oldest;
 }
 
+/* Whether the folder is still what its path leads to: it may have been moved away. */
+static bool is_in_place(const struct dir *d, const struct folder *f)
+{
+	struct stat here, there;
+	return fstat(f->fd, &here) == 0 && fstatat(d->root, f->path, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 /* A reference, or NULL. */
 static struct folder *cache_get(struct dir *d, const char *path, size_t n)
 {
@@ -189,6 +198,11 @@ static struct folder *folder_make(struct dir *d, const struct folder *parent, co
 static struct folder *folder_open(struct dir *d, const char *path, size_t n)
 {
 	struct folder *f = cache_get(d, path, n);
+	if (f && !is_in_place(d, f)) {
+		folder_unref(f);
+		cache_clear(d);
+		f = NULL;
+	}
 	if (f)
 		return f;
 	f = folder_new("", 0, fcntl(d->root, F_DUPFD_CLOEXEC, 0));

@@ -220,6 +220,17 @@ static void test_folder_removed_by_another(void **state)
 	assert_list(*state, "", NULL, 0, "a/b/c/3 ");
 }
 
+/* An object is under its key, not in the folder that was there once. */
+static void test_folder_moved_by_another(void **state)
+{
+	put_text(*state, "a/b/1", "x");
+	_free_ char *a = path_of("a"), *elsewhere = path_of("elsewhere");
+	assert_int_equal(rename(a, elsewhere), 0);
+	put_text(*state, "a/b/2", "y");
+	assert_text(*state, "a/b/2", "y");
+	assert_false(exists("elsewhere/b/2"));
+}
+
 static void test_more_folders_than_are_kept_open(void **state)
 {
 	char key[32];
@@ -431,6 +442,7 @@ int main(void)
 		CONTRACT_TEST(test_file_and_folder_of_one_name),
 		CONTRACT_TEST(test_old_empty_folders_are_removed),
 		CONTRACT_TEST(test_folder_removed_by_another),
+		CONTRACT_TEST(test_folder_moved_by_another),
 		CONTRACT_TEST(test_more_folders_than_are_kept_open),
 		CONTRACT_TEST(test_denied),
 		CONTRACT_TEST(test_errors_of_the_system_are_named),
