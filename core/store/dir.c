@@ -9,8 +9,8 @@
  *
  * A put's two syncs are the latency of an acknowledgement, so each process syncs the folders that lead to an object
  * only once: `folders` keeps them open. An entry says: this folder's own name is durable. That holds for as long as
- * the folder lives and is where it was: each use asks whether the path still leads to it. One that is removed after that
- * answers ENOENT to a link, the cache is emptied and the put begins again.
+ * the folder lives and is where it was: each use asks whether the path still leads to it. One that is removed after
+ * that answers ENOENT to a link, the cache is emptied and the put begins again.
  *
  * Folders are removed by listings that find them empty and an hour old. A file and a folder cannot share a name:
  * keys "a" and "a/b" exclude each other here, as they do not in other stores.
