@@ -3,13 +3,11 @@
 
 /* What several renderings need to write text: numbers, values in units, times and names of frames. */
 
+#include "../base/utf8.h"
 #include "../query/query.h"
 #include "render.h"
 
 #define NOT_UTF8 "\xef\xbf\xbd" /* U+FFFD in place of bytes that are no UTF-8 */
-
-/* The length of the UTF-8 sequence at s (n > 0 bytes are there), or 0 where it is ill-formed (RFC 3629). */
-size_t utf8_length(const char *s, size_t n);
 
 /* A number with at most `decimals` (0 to 9) digits after the point, trailing zeros cut; half away from zero.
  */

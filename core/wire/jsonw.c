@@ -4,23 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The length of the UTF-8 sequence at s, or 0 where it is ill-formed (RFC 3629: no surrogates, no overlong forms). */
-static size_t utf8_len(const uint8_t *s, size_t n)
-{
-	if (s[0] < 0x80)
-		return 1;
-	size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
-		return 0;
-	uint8_t low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-	uint8_t high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
+#include "../base/utf8.h"
 
 static void escape_ascii(struct buf *out, uint8_t c)
 {
@@ -56,7 +40,7 @@ static void escape(struct buf *out, struct str str, bool html)
 		buf_put(out, run, (size_t)(s - run));
 		if (s == end)
 			return;
-		size_t len = utf8_len(s, (size_t)(end - s));
+		size_t len = utf8_length((const char *)s, (size_t)(end - s));
 		if (!len)
 			buf_puts(out, "\xef\xbf\xbd");
 		else if (len == 1)
