@@ -227,7 +227,6 @@ struct group; /* decompressed columns of one row group */
 
 /* Loads row group g. New; one range read. */
 int dataset_group(struct dataset *d, uint32_t g, const struct columns *columns, struct group **ret, struct error *err);
-uint32_t dataset_groups(struct dataset *d); /* after dataset_profiles() */
 void group_free(struct group *g);
 DEFINE_CLEANUP(struct group *, group_free);
 

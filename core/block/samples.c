@@ -29,12 +29,7 @@ struct group {
 	size_t value_cap;
 };
 
-uint32_t dataset_groups(struct dataset *d)
-{
-	return d->n_groups;
-}
-
-static bool wanted(const struct columns *columns, const struct group_entry *e, const struct stream *s)
+static bool wanted(const struct columns *columns, const struct stream *s)
 {
 	if (s->kind == STREAM_STACKS)
 		return true;
@@ -42,7 +37,6 @@ static bool wanted(const struct columns *columns, const struct group_entry *e, c
 		return columns->labels;
 	if (s->kind == STREAM_DETAILS)
 		return columns->details;
-	(void)e;
 	return s->kind - STREAM_VALUES < LAYOUT_MAX_TYPES && columns->types >> (s->kind - STREAM_VALUES) & 1;
 }
 
@@ -78,7 +72,7 @@ static int read_streams(struct group *g, const struct columns *columns, struct e
 	uint64_t base = d->sections[SECTION_SAMPLES].off, from = UINT64_MAX, to = 0;
 	for (uint32_t i = 0; i < e->n_streams; i++) {
 		const struct stream *s = &e->streams[i];
-		if (s->copy_of < 0 && wanted(columns, e, s)) {
+		if (s->copy_of < 0 && wanted(columns, s)) {
 			from = MIN(from, s->off);
 			to = MAX(to, s->off + s->stored);
 		}
@@ -93,7 +87,7 @@ static int read_streams(struct group *g, const struct columns *columns, struct e
 	for (uint32_t i = 0; i < e->n_streams && r == 0; i++) {
 		const struct stream *s = &e->streams[i];
 		struct stream_reader *reader = reader_of(g, s->kind);
-		if (s->copy_of >= 0 || !reader || reader->data || !wanted(columns, e, s))
+		if (s->copy_of >= 0 || !reader || reader->data || !wanted(columns, s))
 			continue;
 		struct slice bytes = { s->stored ? stored + (s->off - from) : stored, s->stored };
 		r = stored_decode(s->codec, bytes, s->hash, s->raw, &reader->data);

@@ -29,7 +29,7 @@ static int count_folder(struct db *db, const char *folder, struct counting *ret,
 	return prefix ? store_list(db->store, prefix, NULL, 0, on_counted, ret, err) : -ENOMEM;
 }
 
-static void add_block(struct db_stats *s, const struct object *o, struct block *b)
+static void add_block(struct db_stats *s, struct block *b)
 {
 	for (size_t i = 0; i < block_datasets(b); i++) {
 		const struct dataset_info *info = block_info(b, i);
@@ -39,7 +39,6 @@ static void add_block(struct db_stats *s, const struct object *o, struct block *
 		for (size_t k = 0; k < ARRAY_SIZE(s->bytes); k++)
 			s->bytes[k] += info->bytes[k];
 	}
-	(void)o;
 }
 
 static int stat_objects(struct db *db, struct view *v, struct db_stats *s, struct error *err)
@@ -60,7 +59,7 @@ static int stat_objects(struct db *db, struct view *v, struct db_stats *s, struc
 			s->damaged++;
 			continue;
 		}
-		add_block(s, o, cached_block(c));
+		add_block(s, cached_block(c));
 		cache_unpin(db, c);
 	}
 	return 0;
