@@ -57,6 +57,7 @@ struct dataset_info {
 	size_t n_sample_label_keys;
 	const struct dataset_hour *hours; /* ascending */
 	size_t n_hours;
+	bool has_rollups;
 };
 
 enum section_class { BYTES_SYMBOLS, BYTES_SAMPLES, BYTES_META, BYTES_ROLLUPS };
@@ -249,6 +250,74 @@ int group_samples(struct group *g, const struct profile_row *row, struct samples
  * Adds one type's values of a profile to acc[stack] (acc has n_stacks entries), saturating. The hot path of queries.
  */
 int group_accumulate(struct group *g, const struct profile_row *row, unsigned type, int64_t *acc, struct error *err);
+
+/* ---- rollups: what whole hours come to, summed when the block was written ---- */
+
+/*
+ * Profiles that are summed alike: their headers have the same types, units, kind and temporality and are heap's or
+ * allocs' alike, and all or none of them hold running totals.
+ */
+struct rollup_kind {
+	uint32_t header; /* one of theirs */
+	bool running;    /* a running-total column is a sum of increases since each profile's predecessor */
+	bool instant;    /* an instantaneous column is a sum of values times ns of life */
+	bool rolled;     /* it has cells: all its profiles are in them but those that rollup_holds() excludes */
+};
+
+/*
+ * One kind's profiles of one hour, or of the whole dataset, of all series or of one. Cells of all series are there for
+ * every hour that has profiles of a rolled kind, and for the dataset where that has several hours; those of one series
+ * only where they are much smaller than what they sum up.
+ *
+ * Where the kind is running or instant, a profile is in its cells only if its predecessor (running) and its successor
+ * (instant, later by some ns at least) in series and kind are in this dataset: what it counts is known from this
+ * dataset alone, as long as nothing comes between them.
+ */
+struct rollup_cell {
+	uint32_t kind;
+	uint32_t series;  /* PROFILE_NONE: all */
+	int32_t hour;     /* since the epoch; the first */
+	bool whole;       /* all hours of the dataset */
+	uint64_t profiles, samples;
+	int64_t first, last;        /* starts, ns */
+	int64_t duration;           /* sum of those above 0 */
+	uint64_t fingerprint[2];    /* sum of profile_fingerprint() with role 1 */
+	const uint32_t *members;    /* series that have profiles in it, ascending (of one series: that one) */
+	uint32_t n_members;
+	const uint32_t *restarts;   /* by type: profiles whose increase was a restart */
+};
+
+struct rollups {
+	const struct rollup_kind *kinds;
+	uint32_t n_kinds;
+	const uint32_t *kind_of;          /* [2 * header + running]: PROFILE_NONE where no profile is of it */
+	const struct rollup_cell *cells;  /* by kind, series (all: last), hour; a whole one behind its hours */
+	uint32_t n_cells;
+};
+
+/* The directory of rollups: empty where the dataset has none. Loads headers and series, but no profiles. */
+int dataset_rollups(struct dataset *d, const struct rollups **ret, struct error *err);
+/* Headers, series and mapping lists without the profiles: *ret has rows only where dataset_profiles() was called. */
+int dataset_tables(struct dataset *d, const struct profiles **ret, struct error *err);
+
+/* Sums of one type by stack, ascending; raw units. */
+struct rollup_sums {
+	uint32_t n;
+	uint32_t *stacks;
+	__int128 *values;
+};
+
+/* Reads one cell's sums of a type (a column of the kind's header): one range read. New. */
+int rollup_read(struct dataset *d, const struct rollup_cell *cell, unsigned type, struct rollup_sums *ret,
+                struct error *err);
+void rollup_sums_done(struct rollup_sums *s);
+
+/*
+ * What a profile adds to a query's fingerprint: two halves of a hash of service, id and role, added up with carry. The
+ * hash of the service is made once by fingerprint_of_service().
+ */
+void fingerprint_of_service(struct str service, uint8_t ret[16]);
+void fingerprint_add(uint64_t sum[2], const uint8_t service[16], const struct ulid *id, uint8_t role);
 
 /* Restores one profile as it was written, but for the order of samples and tables (canonical: by content). */
 int dataset_restore(struct dataset *d, uint32_t row, struct profile *ret, struct error *err);

@@ -34,6 +34,8 @@ enum section_kind {
 	SECTION_IDS = 11,
 	SECTION_GROUPS = 12,  /* where each row group's streams lie in SAMPLES */
 	SECTION_SAMPLES = 13, /* the streams themselves: not compressed as a whole */
+	SECTION_ROLLUPS = 14, /* the directory of rollups */
+	SECTION_CELLS = 15,   /* their sums: streams like those of row groups */
 	SECTION_KINDS,        /* readers ignore kinds they do not know */
 };
 

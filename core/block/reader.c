@@ -179,7 +179,11 @@ static void get_hours(struct block *b, struct cursor *c, struct dataset_info *in
 
 static unsigned class_of(uint8_t kind)
 {
-	return kind <= SECTION_STACKS ? BYTES_SYMBOLS : kind == SECTION_SAMPLES ? BYTES_SAMPLES : BYTES_META;
+	if (kind <= SECTION_STACKS)
+		return BYTES_SYMBOLS;
+	if (kind == SECTION_ROLLUPS || kind == SECTION_CELLS)
+		return BYTES_ROLLUPS;
+	return kind == SECTION_SAMPLES ? BYTES_SAMPLES : BYTES_META;
 }
 
 static void get_sections(struct cursor *c, uint64_t limit, struct dataset *d)
@@ -216,6 +220,7 @@ static void get_dataset(struct block *b, struct cursor *c, uint64_t limit, struc
 	info->sample_label_keys = get_keys(b, c, &info->n_sample_label_keys);
 	get_hours(b, c, info);
 	get_sections(c, limit, d);
+	info->has_rollups = d->sections[SECTION_ROLLUPS].stored != 0;
 }
 
 static int parse_footer(struct block *b, struct slice raw, uint64_t limit)

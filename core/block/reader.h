@@ -19,19 +19,27 @@ struct loaded {
 	size_t len;
 };
 
+struct cell_place;
+struct cell_group;
+
 struct dataset {
 	struct block *block;
 	struct dataset_info info;
 	struct section sections[SECTION_KINDS]; /* by kind; kind 0 where absent */
 
 	pthread_mutex_t lock; /* guards what follows, until a table's flag is set; a loaded table never changes */
-	bool has_strings, has_symbols, has_labelsets, has_profiles;
+	bool has_strings, has_symbols, has_labelsets, has_tables, has_profiles, has_rollups;
 	struct arena arena;
 	struct symbols symbols;
 	struct labelsets labelsets;
 	struct profiles profiles;
 	struct group_entry *groups;
 	uint32_t n_groups;
+	struct rollups rollups;
+	bool out_of_memory; /* while the directory of rollups was read: not damage */
+	struct cell_place *cell_places;  /* per cell of rollups */
+	struct cell_group *cell_groups;
+	uint32_t n_cell_groups;
 	uint32_t *group_at, *group_rows; /* rows of group g, by place: group_rows[group_at[g] ..] */
 	struct loaded kept[SECTION_KINDS]; /* raw bytes that tables point into */
 };

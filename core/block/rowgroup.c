@@ -83,7 +83,7 @@ int rowgroup_add(struct rowgroup *g, const struct rowgroup_samples *s)
 	return r ? -ENOMEM : 0;
 }
 
-static void stream_put(uint8_t kind, const struct buf *raw, int level, struct buf *samples, struct buf *index)
+void stream_put(uint8_t kind, const struct buf *raw, int level, struct buf *samples, struct buf *index)
 {
 	size_t at = samples->len;
 	uint8_t codec = CODEC_ZSTD;
@@ -133,8 +133,8 @@ int rowgroup_close(struct rowgroup *g, int level, struct buf *samples, struct bu
 	return buf_err(samples) ? buf_err(samples) : buf_err(index);
 }
 
-static bool stream_decode(struct cursor *c, uint32_t i, uint64_t *off, uint64_t samples_len, struct stream *s,
-                          const struct stream *all)
+bool stream_decode(struct cursor *c, uint32_t i, uint64_t *off, uint64_t samples_len, struct stream *s,
+                   const struct stream *all)
 {
 	s->kind = cursor_u8(c);
 	s->copy_of = (int)cursor_u8(c) - 1;

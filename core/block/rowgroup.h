@@ -39,6 +39,9 @@ int rowgroup_add(struct rowgroup *g, const struct rowgroup_samples *s);
 /* Appends the compressed streams to samples and their description to index. */
 int rowgroup_close(struct rowgroup *g, int level, struct buf *samples, struct buf *index);
 
+/* Appends a stream, compressed where that is smaller, and its description. */
+void stream_put(uint8_t kind, const struct buf *raw, int level, struct buf *samples, struct buf *index);
+
 /* ---- reading the index ---- */
 
 struct stream {
@@ -54,6 +57,13 @@ struct group_entry {
 	uint32_t header, n_profiles, n_streams;
 	struct stream *streams; /* in the arena */
 };
+
+/*
+ * Decodes the i-th stream's description into s; all: the streams before it. *off moves on; the region that streams lie
+ * in has samples_len bytes. false where it does not fit.
+ */
+bool stream_decode(struct cursor *c, uint32_t i, uint64_t *off, uint64_t samples_len, struct stream *s,
+                   const struct stream *all);
 
 /* Decodes the whole index; samples_len bounds the offsets. */
 int rowgroup_index_decode(struct slice in, uint64_t samples_len, struct arena *arena, struct group_entry **ret,

@@ -9,6 +9,7 @@
 
 #include "../base/clock.h"
 #include "reader.h"
+#include "rollup.h"
 
 static void *table_alloc(struct dataset *d, size_t n, size_t size)
 {
@@ -575,16 +576,27 @@ static int load_groups(struct dataset *d, struct slice in)
 	return r;
 }
 
-static int need_profiles(struct dataset *d, struct error *err)
+static int need_tables(struct dataset *d, struct error *err)
 {
 	static const struct step steps[] = {
-		{ SECTION_HEADERS, load_headers }, { SECTION_MAPSETS, load_mapsets },
-		{ SECTION_SERIES, load_series },   { SECTION_GROUPS, load_groups },
+		{ SECTION_HEADERS, load_headers }, { SECTION_MAPSETS, load_mapsets }, { SECTION_SERIES, load_series },
 	};
+	if (d->has_tables)
+		return 0;
+	int r = need_strings(d, err);
+	if (r == 0)
+		r = load_tables(d, steps, ARRAY_SIZE(steps), err);
+	d->has_tables |= r == 0;
+	return r;
+}
+
+static int need_profiles(struct dataset *d, struct error *err)
+{
+	static const struct step steps[] = { { SECTION_GROUPS, load_groups } };
 	static const uint8_t kinds[] = { SECTION_PROFILES, SECTION_IDS };
 	if (d->has_profiles)
 		return 0;
-	int r = need_strings(d, err);
+	int r = need_tables(d, err);
 	if (r == 0)
 		r = load_tables(d, steps, ARRAY_SIZE(steps), err);
 	struct loaded rows[2] = { 0 };
@@ -603,6 +615,17 @@ static int need_profiles(struct dataset *d, struct error *err)
 		return corrupt(d, err, "the table of profiles does not fit the others");
 	d->has_profiles = true;
 	return 0;
+}
+
+static int need_rollups(struct dataset *d, struct error *err)
+{
+	static const struct step steps[] = { { SECTION_ROLLUPS, rollups_load } };
+	int r = need_tables(d, err);
+	if (r == 0 && !d->has_rollups) {
+		r = d->info.has_rollups ? load_tables(d, steps, ARRAY_SIZE(steps), err) : 0;
+		d->has_rollups |= r == 0;
+	}
+	return r;
 }
 
 int dataset_symbols(struct dataset *d, const struct symbols **ret, struct error *err)
@@ -644,6 +667,26 @@ int dataset_profiles(struct dataset *d, const struct profiles **ret, struct erro
 	pthread_mutex_unlock(&d->lock);
 	if (r == 0)
 		*ret = &d->profiles;
+	return r;
+}
+
+int dataset_tables(struct dataset *d, const struct profiles **ret, struct error *err)
+{
+	pthread_mutex_lock(&d->lock);
+	int r = need_tables(d, err);
+	pthread_mutex_unlock(&d->lock);
+	if (r == 0)
+		*ret = &d->profiles;
+	return r;
+}
+
+int dataset_rollups(struct dataset *d, const struct rollups **ret, struct error *err)
+{
+	pthread_mutex_lock(&d->lock);
+	int r = need_rollups(d, err);
+	pthread_mutex_unlock(&d->lock);
+	if (r == 0)
+		*ret = &d->rollups;
 	return r;
 }
 

@@ -7,7 +7,6 @@
  *     plan.c, roles.c   which profiles are taken, and in which role; immutable once query_new() has returned
  *     match.c      matchers on labels of profiles and of samples
  *     values.c     what each profile's samples count: sums by stack and per profile (values over time)
- *     increase.c   running totals: the increase since the series' previous profile
  *     symtab.c     symbols of all datasets under one numbering, by content
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
@@ -21,25 +20,14 @@
 
 #include "../base/idset.h"
 #include "../base/keyset.h"
+#include "../block/header.h"
+#include "../block/increase.h"
 #include "query.h"
 
 #define NONE UINT32_MAX
 #define LOOKBACK_MAX (48 * NS_PER_HOUR) /* how far before a running total its predecessor may lie */
 #define LIFE_MAX (5 * NS_PER_MIN)       /* how long an instantaneous profile counts at most */
 #define ARENA_MAX ((size_t)512 << 20)
-
-typedef __int128 wide_t;
-
-static inline int64_t sat_narrow(wide_t v)
-{
-	return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
-}
-
-static inline int64_t sat_add(int64_t a, int64_t b)
-{
-	int64_t sum;
-	return __builtin_add_overflow(a, b, &sum) ? (a < 0 ? INT64_MIN : INT64_MAX) : sum;
-}
 
 /* ---- the plan ---- */
 
@@ -81,10 +69,7 @@ struct slot {
 /* What the plan needs to know of a header. */
 struct header_plan {
 	uint32_t column;  /* of the selected type, or NONE */
-	bool has_running; /* a type whose values may be running totals */
-	bool has_instant;
-	bool cumulative, delta;
-	bool heap, allocs;
+	struct header_class class;
 	bool used, agrees; /* by a taken profile; its columns are the slots */
 };
 
@@ -112,6 +97,7 @@ struct qpart {
 	struct header_plan *headers;
 	struct series_plan *series;
 	uint32_t service;                /* numbers services of the query, for identities */
+	uint8_t service_hash[16];        /* for fingerprints */
 	uint32_t *rows;                  /* the query's rows in it, by group and place */
 	uint32_t n_rows;
 	bool ordinals;                   /* some locations are told apart by an ordinal: compare stacks by content */
@@ -251,23 +237,6 @@ static inline bool row_counts(const struct row *r, const struct slot *slot)
 {
 	return !(slot->alloc && r->shadowed) && !(slot->inuse && r->difference);
 }
-
-/* Stacks, each once and ascending, and their values. */
-struct stack_list {
-	uint32_t *stacks;
-	int64_t *values;
-	uint32_t n, cap;
-};
-
-void stack_list_done(struct stack_list *l);
-int stack_list_push(struct stack_list *l, uint32_t stack, int64_t value);
-wide_t stack_list_sum(const struct stack_list *l);
-
-/*
- * Turns cur into its increase since prev (both in one numbering of stacks). Returns whether it is a restart: then cur
- * stays whole.
- */
-bool increase_make(struct stack_list *cur, const struct stack_list *prev);
 
 /* ---- symbols of all parts under one numbering ---- */
 

@@ -57,46 +57,13 @@ static bool name_is(const char *want, struct str type, struct str unit, struct s
 	return !buf_err(&name) && str_eq((struct str){ (char *)name.data, name.len }, str_of(want));
 }
 
-static void plan_header_column(const struct qpart *p, const struct header *h, const char *type, uint32_t column,
-                               struct header_plan *ret)
-{
-	struct str name = part_string(p, h->types[column].type), unit = part_string(p, h->types[column].unit);
-	enum type_class class = type_class_of(name);
-	ret->has_instant |= class == TYPE_INSTANT;
-	ret->has_running |= class == TYPE_RUNNING || (class == TYPE_EVENT && ret->cumulative);
-	if (type && ret->column == NONE && name_is(type, name, unit, part_string(p, h->kind)))
-		ret->column = column;
-}
-
-static bool header_has(const struct qpart *p, const struct header *h, struct str type)
-{
-	for (uint32_t i = 0; i < h->n_types; i++)
-		if (str_eq(part_string(p, h->types[i].type), type))
-			return true;
-	return false;
-}
-
-/* heap and allocs have the same types; what is shown first tells them apart where no kind is known. */
-static void plan_header_heap(const struct qpart *p, const struct header *h, struct header_plan *ret)
-{
-	if (!header_has(p, h, STR("alloc_space")) || !header_has(p, h, STR("inuse_space")))
-		return;
-	struct str kind = part_string(p, h->kind);
-	bool shows_allocs = str_eq(part_string(p, h->default_type), STR("alloc_space"));
-	ret->allocs = str_eq(kind, STR("allocs")) || (shows_allocs && !str_eq(kind, STR("heap")));
-	ret->heap = !ret->allocs;
-}
-
 static void plan_header(const struct qpart *p, const struct header *h, const char *type, struct header_plan *ret)
 {
-	*ret = (struct header_plan){ .column = NONE };
-	ret->cumulative = h->temporality == TEMPORALITY_CUMULATIVE;
-	ret->delta = h->temporality == TEMPORALITY_DELTA;
-	for (uint32_t i = 0; i < h->n_types && i < 64; i++)
-		plan_header_column(p, h, type, i, ret);
-	if (!type)
-		ret->column = 0;
-	plan_header_heap(p, h, ret);
+	*ret = (struct header_plan){ .column = type ? NONE : 0, .class = header_class_of(h, p->strings) };
+	for (uint32_t i = 0; type && i < h->n_types && ret->column == NONE; i++)
+		if (name_is(type, part_string(p, h->types[i].type), part_string(p, h->types[i].unit),
+		            part_string(p, h->kind)))
+			ret->column = i;
 }
 
 /* ---- one part ---- */
@@ -244,10 +211,10 @@ static struct row row_make(const struct qpart *p, uint32_t part, uint32_t at)
 		.series = p->series[from->series].series,
 		.prev = NONE,
 		.next = NONE,
-		.running = h->has_running && (h->cumulative || (from->duration == 0 && !h->delta)),
-		.instant = h->has_instant,
-		.allocs = h->allocs,
-		.heap = h->heap,
+		.running = header_is_running(&h->class, from->duration),
+		.instant = h->class.has_instant,
+		.allocs = h->class.allocs,
+		.heap = h->class.heap,
 	};
 }
 
@@ -284,7 +251,7 @@ static bool row_is_later(const struct profiles *profiles, uint32_t a, uint32_t b
 
 static void latest_note(struct latest *latest, const struct qpart *p, uint32_t at)
 {
-	uint32_t *slot = &latest->at[p->headers[p->profiles->rows[at].header].allocs];
+	uint32_t *slot = &latest->at[p->headers[p->profiles->rows[at].header].class.allocs];
 	if (*slot == NONE || row_is_later(p->profiles, at, *slot))
 		*slot = at;
 }
@@ -367,6 +334,7 @@ static int parts_push(struct planner *pl, const struct parts *loaded)
 		if (!p)
 			return out_of_memory(pl->err);
 		*p = (struct qpart){ .dataset = loaded->v[i].dataset, .info = info, .service = service };
+		fingerprint_of_service(info->service, p->service_hash);
 	}
 	return 0;
 }

@@ -184,7 +184,7 @@ bool row_is_total(const struct query *q, const struct row *r, const struct slot 
 	if (!r->running || slot->class == TYPE_INSTANT)
 		return false;
 	const struct qpart *p = &q->parts.v[r->part];
-	return slot->class == TYPE_RUNNING || p->headers[row_of(q, r)->header].cumulative;
+	return slot->class == TYPE_RUNNING || p->headers[row_of(q, r)->header].class.cumulative;
 }
 
 /* ---- series in the order of their content ---- */
@@ -334,24 +334,14 @@ static void differences_by_total(struct query *q)
 
 /* ---- what is told of it ---- */
 
-static void fingerprint_add(uint64_t sum[2], struct str service, const struct row *r)
-{
-	uint8_t key[33];
-	XXH128_hash_t of_service = XXH3_128bits(service.s, service.len);
-	XXH128_canonicalFromHash((XXH128_canonical_t *)key, of_service);
-	memcpy(key + 16, r->id.b, 16);
-	key[32] = r->role;
-	XXH128_hash_t h = XXH3_128bits(key, sizeof key);
-	sum[0] += h.low64;
-	sum[1] += h.high64 + (sum[0] < h.low64);
-}
-
 static void info_fingerprint(struct query *q)
 {
 	uint64_t sum[2] = { q->plan_info.damaged, 0 }; /* info.json tells of damage */
-	for (size_t i = 0; i < q->rows.n; i++)
-		if (q->rows.v[i].role != ROLE_NONE)
-			fingerprint_add(sum, q->parts.v[q->rows.v[i].part].info->service, &q->rows.v[i]);
+	for (size_t i = 0; i < q->rows.n; i++) {
+		const struct row *r = &q->rows.v[i];
+		if (r->role != ROLE_NONE)
+			fingerprint_add(sum, q->parts.v[r->part].service_hash, &r->id, r->role);
+	}
 	XXH128_canonicalFromHash((XXH128_canonical_t *)q->plan_info.fingerprint,
 	                         (XXH128_hash_t){ .low64 = sum[0], .high64 = sum[1] });
 }

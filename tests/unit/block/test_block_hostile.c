@@ -59,9 +59,14 @@ static void make_object(struct buf *out)
 
 static void put_list(struct buf *footer, const struct section *sections)
 {
-	buf_varint(footer, SECTION_KINDS - 1);
+	uint32_t n = 0;
+	for (int k = 1; k < SECTION_KINDS; k++)
+		n += sections[k].kind != 0;
+	buf_varint(footer, n);
 	for (int k = 1; k < SECTION_KINDS; k++) {
 		const struct section *s = &sections[k];
+		if (!s->kind)
+			continue;
 		buf_u8(footer, s->kind);
 		buf_u8(footer, s->codec);
 		buf_varint(footer, s->off);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "internal.h"
+#include "increase.h"
+
+#include <errno.h>
 
 /*
  * Running totals. A stack's increase is what it has more than the series' previous profile had. The process was
@@ -17,7 +19,7 @@ void stack_list_done(struct stack_list *l)
 
 static int stack_list_grow(struct stack_list *l)
 {
-	if (l->cap > NONE / 2)
+	if (l->cap > UINT32_MAX / 2)
 		return -ENOMEM;
 	uint32_t cap = MAX(l->cap * 2, 256u);
 	uint32_t *stacks = realloc(l->stacks, cap * sizeof *stacks);
