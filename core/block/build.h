@@ -75,6 +75,13 @@ uint32_t build_header(struct build *b, struct build_map *m, const struct profile
 uint32_t build_mapset(struct build *b, struct build_map *m, const struct profile *p);
 uint32_t build_series(struct build *b, struct build_map *m, const struct profile_meta *meta);
 
+/* Ids of the dataset for rows of its own numbering; IDSET_NONE when out of memory. */
+uint32_t build_add_function(struct build *b, const struct sym_function *f);
+uint32_t build_add_file(struct build *b, const struct sym_file *f);
+uint32_t build_add_location(struct build *b, struct build_map *m, const struct sym_location *l,
+                            const struct sym_line *lines);
+uint32_t build_add_stack(struct build *b, uint32_t parent, uint32_t location);
+
 /* The tables as sections (raw); see docs/format.md. */
 void build_encode_functions(const struct build *b, struct buf *out);
 void build_encode_files(const struct build *b, struct buf *out);

@@ -75,7 +75,7 @@ static int map_strings(struct build *b, struct build_map *m, const struct profil
 
 /* ---- mappings ---- */
 
-static uint32_t add_file(struct build *b, const struct sym_file *f)
+uint32_t build_add_file(struct build *b, const struct sym_file *f)
 {
 	uint64_t hash = hash_mix((uint64_t)f->filename << 32 | f->build_id, f->flags);
 	for (struct idset_probe p = idset_probe(&b->file_ids, hash); idset_next(&b->file_ids, &p);) {
@@ -96,7 +96,7 @@ static int map_mapping(struct build *b, struct build_map *m, const struct profil
 {
 	const struct profile_mapping *mapping = &p->mappings.v[i];
 	struct sym_file f = { m->strings.v[mapping->filename], m->strings.v[mapping->build_id], mapping->flags };
-	uint32_t file = add_file(b, &f);
+	uint32_t file = build_add_file(b, &f);
 	if (file == IDSET_NONE)
 		return -ENOMEM;
 	m->files.v[i] = file;
@@ -131,15 +131,24 @@ static uint32_t add_function(struct build *b, const struct sym_function *f, stru
 	return id;
 }
 
+static struct hash_key function_key(const struct build *b, const struct sym_function *f)
+{
+	uint64_t words[] = { (uint64_t)f->name << 32 | f->system_name, f->filename, (uint64_t)f->start_line };
+	return hash_key(words, sizeof words, b->seed);
+}
+
+uint32_t build_add_function(struct build *b, const struct sym_function *f)
+{
+	return add_function(b, f, function_key(b, f));
+}
+
 static int map_functions(struct build *b, struct build_map *m, const struct profile *p)
 {
 	for (size_t from = 0; from < p->functions.n; from += RUN) {
 		size_t to = MIN(from + RUN, p->functions.n);
 		for (size_t i = from; i < to; i++) {
 			struct sym_function f = sym_function_of(m, &p->functions.v[i]);
-			uint64_t words[] = { (uint64_t)f.name << 32 | f.system_name, f.filename,
-				             (uint64_t)f.start_line };
-			m->keys.v[i - from] = hash_key(words, sizeof words, b->seed);
+			m->keys.v[i - from] = function_key(b, &f);
 			keyset_prefetch(&b->function_ids, m->keys.v[i - from]);
 		}
 		for (size_t i = from; i < to; i++) {
@@ -243,6 +252,13 @@ static uint32_t add_location(struct build *b, const struct sym_location *l, cons
 	return id;
 }
 
+uint32_t build_add_location(struct build *b, struct build_map *m, const struct sym_location *l,
+                            const struct sym_line *lines)
+{
+	struct hash_key key;
+	return location_key(b, m, l, lines, &key) < 0 ? IDSET_NONE : add_location(b, l, lines, key);
+}
+
 /* The i-th location as it is stored, and its key: sym->line_at is a place in m->lines. */
 static int make_location(struct build *b, struct build_map *m, const struct profile *p, size_t i,
                          struct sym_location *sym, struct hash_key *key)
@@ -321,7 +337,7 @@ int build_map_start(struct build *b, struct build_map *m, const struct profile *
 
 /* ---- stacks ---- */
 
-static uint32_t child_of(struct build *b, uint32_t parent, uint32_t location)
+uint32_t build_add_stack(struct build *b, uint32_t parent, uint32_t location)
 {
 	uint64_t hash = hash_mix(parent, location);
 	for (struct idset_probe p = idset_probe(&b->stack_children, hash); idset_next(&b->stack_children, &p);)
@@ -362,7 +378,7 @@ static int add_stack(struct build *b, struct build_map *m, const struct profile 
 	if (make_path(m, p, sample) < 0)
 		return -ENOMEM;
 	for (size_t i = m->path.n; i-- > 0;)
-		if ((id = child_of(b, id, m->path.v[i])) == IDSET_NONE)
+		if ((id = build_add_stack(b, id, m->path.v[i])) == IDSET_NONE)
 			return -ENOMEM;
 	*ret = id;
 	return keyset_add(&b->stack_whole, key, id);

@@ -13,6 +13,7 @@ struct stream_reader {
 	uint8_t *data; /* owned; NULL where the column was not asked for, or is a copy of another */
 	struct cursor c;
 	uint32_t at;   /* profiles passed */
+	uint32_t *starts; /* by place: where each profile's begin; NULL: not indexed */
 };
 
 struct group {
@@ -149,15 +150,21 @@ int dataset_group(struct dataset *d, uint32_t number, const struct columns *colu
 	return 0;
 }
 
+static void stream_done(struct stream_reader *s)
+{
+	free(s->data);
+	free(s->starts);
+}
+
 void group_free(struct group *g)
 {
 	if (!g)
 		return;
-	free(g->stacks.data);
-	free(g->labels.data);
-	free(g->details.data);
+	stream_done(&g->stacks);
+	stream_done(&g->labels);
+	stream_done(&g->details);
 	for (uint32_t t = 0; t < LAYOUT_MAX_TYPES; t++) {
-		free(g->values[t].data);
+		stream_done(&g->values[t]);
 		free(g->value_out[t]);
 	}
 	VEC_DONE(&g->stack_out);
@@ -183,18 +190,66 @@ static void rewind_stream(struct stream_reader *s)
 	s->at = 0;
 }
 
+static int bad_group(struct group *g, struct error *err)
+{
+	return corrupt(g->dataset, err, "a row group's samples do not fit its profiles");
+}
+
+static uint32_t jump_stream(struct stream_reader *s, uint32_t place)
+{
+	s->c = (struct cursor){ s->data + s->starts[place], s->c.end, false };
+	return place;
+}
+
 /* Brings a stream of one varint per sample to a profile's beginning. */
 static void seek_stream(struct group *g, struct stream_reader *s, uint32_t place)
 {
-	if (place < s->at)
+	if (s->starts)
+		s->at = jump_stream(s, place);
+	else if (place < s->at)
 		rewind_stream(s);
 	for (; s->at < place; s->at++)
 		skip_varints(&s->c, g->dataset->profiles.rows[g->rows[s->at]].n_samples);
 }
 
-static int bad_group(struct group *g, struct error *err)
+static int index_stream(struct group *g, struct stream_reader *s, bool details)
 {
-	return corrupt(g->dataset, err, "a row group's samples do not fit its profiles");
+	uint32_t n = g->entry->n_profiles;
+	if (!s->data || s->starts)
+		return 0;
+	s->starts = malloc(((size_t)n + 1) * sizeof *s->starts);
+	if (!s->starts)
+		return -ENOMEM;
+	rewind_stream(s);
+	for (uint32_t i = 0; i < n; i++) {
+		s->starts[i] = (uint32_t)(s->c.p - s->data);
+		if (details)
+			cursor_slice(&s->c);
+		else
+			skip_varints(&s->c, g->dataset->profiles.rows[g->rows[i]].n_samples);
+	}
+	return s->c.bad ? ERR_CORRUPT_LAYOUT : 0;
+}
+
+int group_index(struct group *g, struct error *err)
+{
+	int r = index_stream(g, &g->stacks, false);
+	if (r == 0)
+		r = index_stream(g, &g->labels, false);
+	if (r == 0)
+		r = index_stream(g, &g->details, true);
+	for (uint32_t t = 0; t < g->n_types && r == 0; t++)
+		r = index_stream(g, &g->values[t], false);
+	return r == ERR_CORRUPT_LAYOUT ? bad_group(g, err) : r;
+}
+
+size_t group_memory(const struct group *g)
+{
+	size_t n = sizeof *g;
+	for (uint32_t i = 0; i < g->entry->n_streams; i++)
+		if (g->entry->streams[i].copy_of < 0)
+			n += g->entry->streams[i].raw + 4 * (size_t)g->entry->n_profiles;
+	return n;
 }
 
 static int decode_stacks(struct group *g, uint32_t place, uint32_t n)
@@ -269,7 +324,9 @@ static int reserve_values(struct group *g, size_t n)
 static int decode_details(struct group *g, uint32_t place, struct slice *ret)
 {
 	struct stream_reader *s = &g->details;
-	if (place < s->at)
+	if (s->starts)
+		s->at = jump_stream(s, place);
+	else if (place < s->at)
 		rewind_stream(s);
 	for (; s->at <= place; s->at++)
 		*ret = cursor_slice(&s->c);

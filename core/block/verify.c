@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "../base/clock.h"
 #include "../base/hash.h"
 #include "reader.h"
 
@@ -67,6 +68,64 @@ static int verify_groups(struct verifier *v, struct dataset *d)
 	return 0;
 }
 
+/* What the rows of an hour that are of an event kind add up to: wide, as cells do. */
+static __int128 total_of_hour(const struct dataset *d, const struct rollup_cell *c, uint32_t type)
+{
+	const struct profiles *p = &d->profiles;
+	__int128 sum = 0;
+	for (uint32_t i = 0; i < p->n; i++) {
+		const struct profile_row *r = &p->rows[i];
+		bool of_kind = d->rollups.kind_of[2 * r->header] == c->kind ||
+		               d->rollups.kind_of[2 * r->header + 1] == c->kind;
+		if (of_kind && (c->whole || time_floor_div(r->time, NS_PER_HOUR) == c->hour))
+			sum += p->totals[r->totals_at + type];
+	}
+	return sum;
+}
+
+static int verify_cell(struct verifier *v, struct dataset *d, const struct rollup_cell *c, uint32_t type)
+{
+	struct error err = { 0 };
+	struct rollup_sums sums;
+	const struct rollup_kind *kind = &d->rollups.kinds[c->kind];
+	int r = rollup_read(d, c, type, &sums, &err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		found(v, error_text(&err, r));
+		return 0;
+	}
+	__int128 total = 0;
+	for (uint32_t i = 0; i < sums.n; i++)
+		total += sums.values[i];
+	rollup_sums_done(&sums);
+	bool told = !kind->running && !kind->instant && c->series == PROFILE_NONE;
+	if (told && total != total_of_hour(d, c, type)) {
+		char text[128];
+		snprintf(text, sizeof text, "rollup of hour %d: type %u is not the sum of its profiles", c->hour, type);
+		found(v, text);
+	}
+	return 0;
+}
+
+static int verify_rollups(struct verifier *v, struct dataset *d)
+{
+	struct error err = { 0 };
+	const struct rollups *rollups;
+	int r = dataset_rollups(d, &rollups, &err);
+	if (r < 0 && r != -ENOMEM) {
+		found(v, error_text(&err, r));
+		return 0;
+	}
+	for (uint32_t i = 0; r == 0 && i < rollups->n_cells; i++) {
+		const struct rollup_cell *c = &rollups->cells[i];
+		uint32_t n_types = d->profiles.headers[rollups->kinds[c->kind].header].n_types;
+		for (uint32_t t = 0; t < n_types && r == 0; t++)
+			r = verify_cell(v, d, c, t);
+	}
+	return r;
+}
+
 static int verify_dataset(struct verifier *v, struct dataset *d)
 {
 	struct error err = { 0 };
@@ -90,7 +149,8 @@ static int verify_dataset(struct verifier *v, struct dataset *d)
 				found(v, "a list of mappings names a file that is not there");
 				return 0;
 			}
-	return verify_groups(v, d);
+	r = verify_groups(v, d);
+	return r < 0 ? r : verify_rollups(v, d);
 }
 
 int block_verify(struct block *b, void (*report)(void *ctx, const char *what), void *ctx, struct error *err)

@@ -8,18 +8,14 @@
 
 #include <string.h>
 
+#include "order.h"
 #include "out.h"
-
-struct sort_key {
-	uint64_t key; /* stack, label set */
-	uint32_t sample;
-};
 
 struct block_writer {
 	unsigned level;
 	VEC(struct out_dataset *) datasets;
 	struct build_map map;
-	VEC(struct sort_key) keys, spare;
+	struct sample_order order;
 	VEC(uint32_t) stacks, labelsets;
 	VEC(int64_t) values;
 	struct buf details;
@@ -53,8 +49,7 @@ void block_writer_free(struct block_writer *w)
 	writer_clear(w);
 	VEC_DONE(&w->datasets);
 	build_map_done(&w->map);
-	VEC_DONE(&w->keys);
-	VEC_DONE(&w->spare);
+	sample_order_done(&w->order);
 	VEC_DONE(&w->stacks);
 	VEC_DONE(&w->labelsets);
 	VEC_DONE(&w->values);
@@ -95,16 +90,6 @@ static int dataset_find(struct block_writer *w, struct str service, struct out_d
 
 /* ---- one profile ---- */
 
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-	while (b) {
-		uint64_t r = a % b;
-		a = b;
-		b = r;
-	}
-	return a;
-}
-
 static int64_t divisor_of(const struct profile *p, size_t type)
 {
 	uint64_t g = 0;
@@ -112,7 +97,7 @@ static int64_t divisor_of(const struct profile *p, size_t type)
 		int64_t v = p->values.v[i * p->types.n + type];
 		uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;
 		if (u && (!g || u % g))
-			g = gcd(u, g);
+			g = divisor_gcd(u, g);
 	}
 	return g == 0 || g > INT64_MAX ? 1 : (int64_t)g;
 }
@@ -125,44 +110,13 @@ static int64_t total_of(const struct profile *p, size_t type)
 	return sum > INT64_MAX ? INT64_MAX : sum < INT64_MIN ? INT64_MIN : (int64_t)sum;
 }
 
-/* LSD radix sort by the bytes in which keys differ; leaves the result in w->keys. */
-static void sort_keys(struct block_writer *w)
-{
-	size_t n = w->keys.n;
-	uint64_t all = 0, first = n ? w->keys.v[0].key : 0;
-	bool sorted = true;
-	for (size_t i = 0; i < n; i++) {
-		all |= w->keys.v[i].key ^ first;
-		sorted &= !i || w->keys.v[i - 1].key <= w->keys.v[i].key;
-	}
-	struct sort_key *from = w->keys.v, *to = w->spare.v;
-	for (unsigned shift = 0; shift < 64 && !sorted; shift += 8) {
-		if (!(all >> shift & 0xff))
-			continue;
-		size_t at[256] = { 0 }, sum = 0;
-		for (size_t i = 0; i < n; i++)
-			at[from[i].key >> shift & 0xff]++;
-		for (size_t d = 0; d < 256; d++) {
-			size_t count = at[d];
-			at[d] = sum;
-			sum += count;
-		}
-		for (size_t i = 0; i < n; i++)
-			to[at[from[i].key >> shift & 0xff]++] = from[i];
-		struct sort_key *t = from;
-		from = to;
-		to = t;
-	}
-	if (from != w->keys.v)
-		memcpy(w->keys.v, from, n * sizeof *from);
-}
-
 static int order_samples(struct block_writer *w, struct build *b, const struct profile *p)
 {
 	size_t n = p->n_samples, n_types = p->types.n;
-	w->keys.n = w->spare.n = w->stacks.n = w->labelsets.n = w->values.n = 0;
-	if (!VEC_GROW(&w->keys, n + 1) || !VEC_GROW(&w->spare, n + 1) || !VEC_GROW(&w->stacks, n + 1) ||
-	    !VEC_GROW(&w->labelsets, n + 1) || !VEC_GROW(&w->values, n * n_types + 1))
+	w->stacks.n = w->labelsets.n = w->values.n = 0;
+	struct sort_key *keys = sample_order_keys(&w->order, n);
+	if (!keys || !VEC_GROW(&w->stacks, n + 1) || !VEC_GROW(&w->labelsets, n + 1) ||
+	    !VEC_GROW(&w->values, n * n_types + 1))
 		return -ENOMEM;
 	if (build_stacks(b, &w->map, p, w->stacks.v) < 0)
 		return -ENOMEM;
@@ -170,14 +124,13 @@ static int order_samples(struct block_writer *w, struct build *b, const struct p
 		uint32_t set = build_labelset(b, &w->map, p, i);
 		if (set == IDSET_NONE)
 			return -ENOMEM;
-		w->keys.v[i] = (struct sort_key){ (uint64_t)w->stacks.v[i] << 32 | set, (uint32_t)i };
+		keys[i] = (struct sort_key){ (uint64_t)w->stacks.v[i] << 32 | set, (uint32_t)i };
 	}
-	w->keys.n = n;
-	sort_keys(w);
+	keys = sample_order_sort(&w->order, n);
 	for (size_t i = 0; i < n; i++) {
-		w->stacks.v[i] = (uint32_t)(w->keys.v[i].key >> 32);
-		w->labelsets.v[i] = (uint32_t)w->keys.v[i].key;
-		memcpy(w->values.v + i * n_types, p->values.v + (size_t)w->keys.v[i].sample * n_types,
+		w->stacks.v[i] = (uint32_t)(keys[i].key >> 32);
+		w->labelsets.v[i] = (uint32_t)keys[i].key;
+		memcpy(w->values.v + i * n_types, p->values.v + (size_t)keys[i].sample * n_types,
 		       n_types * sizeof(int64_t));
 	}
 	return 0;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../../../core/base/hash.h"
+#include "../../../core/block/merge.h"
 #include "../../../core/block/reader.h"
 #include "../../../core/wire/zst.h"
 #include "../sample_profiles.h"
@@ -38,23 +39,49 @@ static struct block *open_object(struct buf *object)
 	return block_open(&src, "hostile", &b, NULL) == 0 ? b : NULL;
 }
 
-static void make_object(struct buf *out)
+static void add_profiles(struct block_writer *w, bool alike)
 {
 	struct rng r = { 99 };
-	struct block_writer *w;
-	assert_int_equal(block_writer_new(0, &w), 0);
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < (alike ? 120 : 12); i++) {
 		struct profile p;
 		struct label l = { STR("pod"), STR("a") };
 		assert_int_equal(profile_init(&p, LIMIT), 0);
-		random_profile(&p, &r);
-		struct profile_meta meta = { .service = STR("s"), .labels = &l, .n_labels = 1, .time = p.time_ns };
-		meta.id = ulid_make(meta.time, (uint8_t[10]){ (uint8_t)i });
+		random_profile(&p, alike ? &(struct rng){ 7 } : &r);
+		struct profile_meta meta = { .service = STR("s"), .labels = &l, .n_labels = 1, .time = p.time_ns + i };
+		meta.id = ulid_make(meta.time, (uint8_t[10]){ (uint8_t)i, alike });
 		assert_int_equal(block_writer_add(w, &p, &meta, NULL), 0);
 		profile_done(&p);
 	}
-	assert_int_equal(block_writer_finish(w, out, NULL), 0);
+}
+
+static int sink_buf(void *ctx, const void *data, size_t n, struct error *err)
+{
+	buf_put(ctx, data, n);
+	return buf_err(ctx);
+}
+
+static bool roll_all(void *ctx, struct str service)
+{
+	return true;
+}
+
+/* A block with everything: profiles that differ, and some that are alike, so that they are rolled up. */
+static void make_object(struct buf *out)
+{
+	struct block_writer *w;
+	struct buf segment = BUF_INIT(LIMIT);
+	assert_int_equal(block_writer_new(0, &w), 0);
+	add_profiles(w, false);
+	add_profiles(w, true);
+	assert_int_equal(block_writer_finish(w, &segment, NULL), 0);
 	block_writer_free(w);
+	struct merge_input in = { open_object(&segment) };
+	struct merge_options o = { .level = 1, .rollup = roll_all };
+	struct merge_sink sink = { sink_buf, out };
+	struct merge_result result;
+	assert_int_equal(block_merge(&in, 1, &o, &sink, &result, NULL), 0);
+	block_free(in.block);
+	buf_done(&segment);
 }
 
 static void put_list(struct buf *footer, const struct section *sections)
@@ -169,6 +196,9 @@ static void changed_sections_never_break_a_reader(void **state)
 	make_object(&object);
 	struct block *b = open_object(&object);
 	assert_non_null(b);
+	const struct rollups *rollups;
+	assert_int_equal(dataset_rollups(block_dataset(b, 0), &rollups, NULL), 0);
+	assert_true(rollups->n_cells > 0);
 	size_t opened = 0;
 	for (uint8_t kind = 1; kind < SECTION_KINDS; kind++) {
 		struct loaded loaded;
