@@ -2,8 +2,8 @@
 
 /*
  * Merging, service by service. Kept profiles of all inputs are ordered by hour, kind, series and time: so a range of
- * time lies together, and so does what is alike. Then each is decoded from its row group, translated (merge_map.c),
- * and encoded again; closed groups go to the sink at once. What is held: the inputs' tables of the service, one
+ * time lies together, and so does what is alike. Stacks are counted and numbered (stack_order.c). Then each profile is
+ * decoded from its row group, translated (merge_map.c), and encoded again; closed groups go to the sink at once. What is held: the inputs' tables of the service, one
  * row per profile, the output's tables, and a cache of decoded row groups.
  *
  * Rollups are summed on the way (rollup_write.c): for a running total its predecessor is decoded once more.
@@ -17,6 +17,7 @@
 #include "merge_map.h"
 #include "order.h"
 #include "rollup_write.h"
+#include "stack_order.h"
 
 #define GROUPS_MAX ((size_t)48 << 20) /* decoded row groups that are kept */
 #define LIFE_MAX (5 * NS_PER_MIN)     /* how long an instantaneous profile counts at most */
@@ -66,6 +67,7 @@ struct merge {
 	size_t groups_bytes, groups_max;
 	uint64_t clock;
 	struct row_samples row, before;
+	struct stack_order order;
 	/* rollups */
 	VEC(struct rollup_kind) kinds;
 	VEC(uint32_t) kind_types, kind_of;
@@ -317,6 +319,59 @@ static int chain(struct merge *m)
 	return 0;
 }
 
+/* ---- the numbers of stacks ---- */
+
+/* Counts how often each stack is sampled; interns them all. */
+static int count_group(struct merge *m, struct input *in, uint32_t number, const uint8_t *kept)
+{
+	const struct dataset *d = in->dataset;
+	struct columns none = { 0, false, false };
+	_cleanup_(group_freep) struct group *g = NULL;
+	int r = dataset_group(in->dataset, number, &none, &g, m->err);
+	for (uint32_t i = d->group_at[number]; i < d->group_at[number + 1] && r == 0; i++) {
+		struct samples s;
+		uint32_t row = d->group_rows[i];
+		if (!kept[row])
+			continue;
+		r = group_samples(g, &d->profiles.rows[row], &s, m->err);
+		if (r == 0 && stack_order_count(&m->order, &in->map, s.stacks, s.n) < 0)
+			return no_memory(m);
+	}
+	return r;
+}
+
+static int count_stacks(struct merge *m, uint32_t input)
+{
+	struct input *in = &m->inputs[input];
+	_free_ uint8_t *kept = calloc((size_t)in->map.profiles->n + 1, 1);
+	if (!kept)
+		return no_memory(m);
+	for (size_t i = 0; i < m->refs.n; i++)
+		if (m->refs.v[i].input == input)
+			kept[m->refs.v[i].row] = 1;
+	int r = 0;
+	for (uint32_t g = 0; g < in->n_groups && r == 0; g++) {
+		r = cancel_check(m->o->cancel);
+		if (r == 0)
+			r = count_group(m, in, g, kept);
+	}
+	return r;
+}
+
+static int number_stacks(struct merge *m)
+{
+	int r = 0;
+	m->order.counts.n = 0;
+	for (uint32_t i = 0; i < m->n_inputs && r == 0; i++)
+		r = count_stacks(m, i);
+	_free_ uint32_t *number = r == 0 ? stack_order_make(&m->order, &m->dataset->build) : NULL;
+	if (r == 0 && !number)
+		return no_memory(m);
+	for (size_t i = 0; i < m->n_inputs && r == 0; i++)
+		merge_map_renumber(&m->inputs[i].map, number);
+	return r;
+}
+
 /* ---- decoding ---- */
 
 static void drop_oldest_group(struct merge *m)
@@ -355,17 +410,31 @@ static int need_group(struct merge *m, struct input *in, uint32_t number, struct
 	return 0;
 }
 
-/* Fills the keys: stack and label set of each sample, in the output's numbers. */
-static int translate_keys(struct merge_map *map, const struct samples *s, struct sort_key *keys)
+/* Fills the keys: stack in the output's numbers, label set still in the input's. */
+static void translate_keys(const struct merge_map *map, const struct samples *s, struct sort_key *keys)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
-		uint32_t stack = map->stacks[s->stacks[i]];
-		uint32_t set = s->labelsets ? merge_labelset(map, s->labelsets[i]) : 0;
-		if (stack == IDSET_NONE)
-			stack = merge_stack(map, s->stacks[i]);
-		if (stack == IDSET_NONE || set == IDSET_NONE)
+		uint64_t stack = map->stacks[s->stacks[i]];
+		keys[i] = (struct sort_key){ stack << 32 | (s->labelsets ? s->labelsets[i] : 0), i };
+	}
+}
+
+/*
+ * Label sets get the output's numbers in the order of samples, so that new ones are numbered one after the other. Known
+ * ones may then be out of order among those of one stack.
+ */
+static int translate_sets(struct merge_map *map, struct sort_key *keys, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t set = (uint32_t)keys[i].key;
+		struct sort_key key = keys[i];
+		if (set && (set = merge_labelset(map, set)) == IDSET_NONE)
 			return -ENOMEM;
-		keys[i] = (struct sort_key){ (uint64_t)stack << 32 | set, i };
+		key.key = key.key >> 32 << 32 | set;
+		uint32_t to = i;
+		for (; to && keys[to - 1].key > key.key; to--)
+			keys[to] = keys[to - 1];
+		keys[to] = key;
 	}
 	return 0;
 }
@@ -376,9 +445,12 @@ static int translate(struct merge_map *map, const struct samples *s, uint32_t n_
 	struct sort_key *keys = sample_order_keys(&to->order, s->n);
 	uint32_t *stacks = VEC_GROW(&to->stacks, (size_t)s->n + 1), *sets = VEC_GROW(&to->labelsets, (size_t)s->n + 1);
 	int64_t *values = VEC_GROW(&to->values, (size_t)s->n * n_types + 1);
-	if (!keys || !stacks || !sets || !values || translate_keys(map, s, keys) < 0)
+	if (!keys || !stacks || !sets || !values)
 		return -ENOMEM;
+	translate_keys(map, s, keys);
 	keys = sample_order_sort(&to->order, s->n);
+	if (translate_sets(map, keys, s->n) < 0)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < s->n; i++) {
 		stacks[i] = (uint32_t)(keys[i].key >> 32);
 		sets[i] = (uint32_t)keys[i].key;
@@ -529,7 +601,7 @@ static int check_memory(struct merge *m)
 	if (!m->o->memory || need <= m->o->memory)
 		return 0;
 	return error_set(m->err, ERR_LIMIT_MEMORY,
-	                 "merging service %.*s needs more than %zu MiB: take fewer objects at a time, or raise the limit",
+	                 "merging service %.*s needs more than %zu MiB: merge fewer objects, or raise the limit",
 	                 (int)m->service.len, m->service.s, m->o->memory >> 20);
 }
 
@@ -587,6 +659,8 @@ static int write_dataset(struct merge *m, struct buf *footer)
 	if (!m->out->off)
 		out_magic(m->out);
 	m->dataset->stream = m->out;
+	if (r == 0)
+		r = number_stacks(m);
 	if (r == 0)
 		r = write_rows(m);
 	if (r == 0 && m->rollups && rollup_finish(m->rollups, m->dataset) < 0)
@@ -664,6 +738,7 @@ static void merge_done(struct merge *m)
 	idset_done(&m->ids);
 	row_samples_done(&m->row);
 	row_samples_done(&m->before);
+	stack_order_done(&m->order);
 	VEC_DONE(&m->kinds);
 	VEC_DONE(&m->kind_types);
 	VEC_DONE(&m->kind_of);

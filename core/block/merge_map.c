@@ -136,6 +136,13 @@ uint32_t merge_stack(struct merge_map *m, uint32_t stack)
 	return to;
 }
 
+void merge_map_renumber(struct merge_map *m, const uint32_t *number)
+{
+	for (uint32_t i = 0; i < m->symbols->n_stacks; i++)
+		if (m->stacks[i] != IDSET_NONE)
+			m->stacks[i] = number[m->stacks[i]];
+}
+
 /* ---- records ---- */
 
 static void put_string(struct merge_map *m, struct buf *b, uint32_t i)

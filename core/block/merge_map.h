@@ -33,5 +33,8 @@ uint32_t merge_header(struct merge_map *m, uint32_t header);
 uint32_t merge_mapset(struct merge_map *m, uint32_t mapset);
 uint32_t merge_series(struct merge_map *m, uint32_t series);
 
+/* Stacks that were asked for have new numbers: number[old]. */
+void merge_map_renumber(struct merge_map *m, const uint32_t *number);
+
 /* Rewrites a profile's details. 0, -ENOMEM or ERR_CORRUPT_LAYOUT. */
 int merge_details(struct merge_map *m, struct slice in, struct buf *out);

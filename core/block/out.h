@@ -11,7 +11,7 @@
 #include "rowgroup.h"
 
 #define LEVEL_SEGMENT 3  /* zstd's, for what is soon merged */
-#define LEVEL_BLOCK 9
+#define LEVEL_BLOCK 12
 
 /* Where bytes go, and how many went. A failure sticks. */
 struct out {

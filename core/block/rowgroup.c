@@ -64,11 +64,11 @@ static void put_values(struct buf *b, const struct rowgroup_samples *s, uint32_t
 
 int rowgroup_add(struct rowgroup *g, const struct rowgroup_samples *s)
 {
-	uint32_t last = 0;
+	uint32_t last = 0, top_set = 0;
 	for (uint32_t i = 0; i < s->n; i++) {
 		buf_varint(&g->stacks, s->stacks[i] - last);
 		last = s->stacks[i];
-		buf_varint(&g->labels, s->labelsets[i]);
+		buf_varint(&g->labels, labelset_code(s->labelsets[i], &top_set));
 		g->has_labels |= s->labelsets[i] != 0;
 	}
 	buf_varint(&g->details, s->details.len);

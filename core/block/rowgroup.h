@@ -34,6 +34,25 @@ struct rowgroup_samples {
 	struct slice details;
 };
 
+/*
+ * Label sets that no profile had before are numbered one after the other: 0 stands for none, 1 for the one above all
+ * that the profile had so far, else the number + 1. *top: the highest so far; 0 at a profile's beginning.
+ */
+static inline uint64_t labelset_code(uint32_t set, uint32_t *top)
+{
+	uint64_t code = !set ? 0 : *top && set == *top + 1 ? 1 : (uint64_t)set + 1;
+	*top = MAX(*top, set);
+	return code;
+}
+
+/* The label set of a code. */
+static inline uint64_t labelset_of(uint64_t code, uint32_t *top)
+{
+	uint64_t set = code == 1 ? (uint64_t)*top + 1 : code ? code - 1 : 0;
+	*top = (uint32_t)MAX((uint64_t)*top, MIN(set, (uint64_t)UINT32_MAX));
+	return set;
+}
+
 int rowgroup_add(struct rowgroup *g, const struct rowgroup_samples *s);
 
 /* Appends the compressed streams to samples and their description to index. */

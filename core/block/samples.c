@@ -279,8 +279,13 @@ static int decode_labels(struct group *g, uint32_t place, uint32_t n)
 	uint32_t *out = VEC_GROW(&g->label_out, (size_t)n + 1);
 	if (!out)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		out[i] = (uint32_t)cursor_varint_max(&g->labels.c, g->dataset->labelsets.n - 1);
+	uint32_t top = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint64_t set = labelset_of(cursor_varint(&g->labels.c), &top);
+		if (set >= g->dataset->labelsets.n)
+			return ERR_CORRUPT_LAYOUT;
+		out[i] = (uint32_t)set;
+	}
 	g->labels.at = place + 1;
 	return g->labels.c.bad ? ERR_CORRUPT_LAYOUT : 0;
 }
