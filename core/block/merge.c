@@ -3,8 +3,9 @@
 /*
  * Merging, service by service. Kept profiles of all inputs are ordered by hour, kind, series and time: so a range of
  * time lies together, and so does what is alike. Stacks are counted and numbered (stack_order.c). Then each profile is
- * decoded from its row group, translated (merge_map.c), and encoded again; closed groups go to the sink at once. What is held: the inputs' tables of the service, one
- * row per profile, the output's tables, and a cache of decoded row groups.
+ * decoded from its row group, translated (merge_map.c), and encoded again; closed groups go to the sink at once. What
+ * is held: the inputs' tables of the service, one row per profile, the output's tables, and a cache of decoded row
+ * groups.
  *
  * Rollups are summed on the way (rollup_write.c): for a running total its predecessor is decoded once more.
  */
