@@ -27,6 +27,7 @@
 #include "../base/clock.h"
 #include "../base/ulid.h"
 
+#define DIR_PIECE ((size_t)1 << 20) /* of a body in memory */
 #define PUT_TRIES 64 /* each but the last lost a race against the removal of an empty folder */
 
 static inline void closedirp(DIR **d)
@@ -267,17 +268,50 @@ static int temp_open(struct dir *d, int folder, struct temp *t)
 	return 0;
 }
 
-static int temp_write(struct temp *t, struct slice data)
+static int write_all(int fd, struct slice data)
 {
 	while (data.len) {
-		ssize_t n = write(t->fd, data.data, MIN(data.len, (size_t)1 << 30));
+		ssize_t n = write(fd, data.data, MIN(data.len, (size_t)1 << 30));
 		if (n < 0 && errno != EINTR)
 			return -1;
 		n = MAX(n, (ssize_t)0);
 		data.data += n;
 		data.len -= (size_t)n;
 	}
-	return fdatasync(t->fd);
+	return 0;
+}
+
+/* What a put writes: data or, where that is given, a body. */
+struct content {
+	struct slice data;
+	const struct store_body *body;
+	int failed; /* the body's failure; err has its sentence */
+	struct error *err;
+};
+
+static int copy_body(int fd, struct content *c)
+{
+	_free_ uint8_t *piece = malloc(DIR_PIECE);
+	if (!piece)
+		return -1;
+	for (uint64_t off = 0; off < c->body->size;) {
+		size_t n = (size_t)MIN(c->body->size - off, (uint64_t)DIR_PIECE);
+		c->failed = c->body->read(c->body->ctx, off, piece, n, c->err);
+		if (c->failed < 0) {
+			errno = EIO;
+			return -1;
+		}
+		if (write_all(fd, (struct slice){ piece, n }) < 0)
+			return -1;
+		off += n;
+	}
+	return 0;
+}
+
+static int temp_write(struct temp *t, struct content *c)
+{
+	int r = c->body ? copy_body(t->fd, c) : write_all(t->fd, c->data);
+	return r < 0 ? -1 : fdatasync(t->fd);
 }
 
 static int link_fd(int fd, int folder, const char *name)
@@ -327,7 +361,7 @@ static bool is_folder(int folder, const char *name)
 }
 
 /* One attempt: 0, an errno before any effect, or -errno where the name was given and could not be synced. */
-static int put_once(struct dir *d, const char *key, struct slice data, bool replace)
+static int put_once(struct dir *d, const char *key, struct content *content, bool replace)
 {
 	const char *slash = strrchr(key, '/');
 	const char *name = slash ? slash + 1 : key;
@@ -335,24 +369,26 @@ static int put_once(struct dir *d, const char *key, struct slice data, bool repl
 	if (!f)
 		return errno;
 	_temp_ struct temp t = { .fd = -1 };
-	if (temp_open(d, f->fd, &t) < 0 || temp_write(&t, data) < 0)
+	if (temp_open(d, f->fd, &t) < 0 || temp_write(&t, content) < 0)
 		return errno_in(f);
 	if ((replace ? temp_replace(d, &t, f->fd, name) : temp_claim(&t, f->fd, name)) < 0)
 		return errno == EEXIST && is_folder(f->fd, name) ? EISDIR : errno_in(f);
 	return fsync(f->fd) < 0 ? -errno : 0;
 }
 
-static int put(struct store *s, const char *key, struct slice data, bool replace, struct error *err)
+static int put(struct store *s, const char *key, struct content *content, bool replace, struct error *err)
 {
 	struct dir *d = dir_of(s);
 	int e = ENOENT;
 	for (int i = 0; i < PUT_TRIES && e == ENOENT; i++) {
 		if (i)
 			cache_clear(d);
-		e = put_once(d, key, data, replace);
+		e = put_once(d, key, content, replace);
 	}
 	if (e == 0)
 		return 0;
+	if (content->failed < 0)
+		return content->failed;
 	if (e < 0)
 		return error_set(err, ERR_STORE_UNKNOWN, "%s: written, but its folder cannot be synced: %s", key,
 		                 strerrordesc_np(-e));
@@ -363,12 +399,17 @@ static int put(struct store *s, const char *key, struct slice data, bool replace
 
 static int dir_put(struct store *s, const char *key, struct slice data, struct error *err)
 {
-	return put(s, key, data, true, err);
+	return put(s, key, &(struct content){ .data = data }, true, err);
+}
+
+static int dir_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err)
+{
+	return put(s, key, &(struct content){ .body = body, .err = err }, true, err);
 }
 
 static int dir_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err)
 {
-	return put(s, key, data, false, err);
+	return put(s, key, &(struct content){ .data = data }, false, err);
 }
 
 /* What is no plain file is no object; O_NONBLOCK keeps a pipe from blocking. New fd or an error. */
@@ -442,20 +483,52 @@ static int dir_tail(struct store *s, const char *key, size_t n, struct buf *out,
 	return 0;
 }
 
-/* The removal is synced: who lists afterwards may forget the name for good. */
+static size_t folder_len(const char *key)
+{
+	const char *slash = strrchr(key, '/');
+	return slash ? (size_t)(slash - key) : 0;
+}
+
+/* Whether errno says that the object is not there. */
+static bool is_gone(void)
+{
+	return errno == ENOENT || errno == ENOTDIR || errno == EISDIR || errno == ENAMETOOLONG;
+}
+
+/* Removes those of the keys, from the first on, that lie in the first one's folder: how many, or an error. */
+static ssize_t remove_run(struct dir *d, const char *const *keys, size_t n, struct error *err)
+{
+	char folder[DIR_KEY_MAX + 2] = ".";
+	size_t len = folder_len(keys[0]), done = 0;
+	if (len)
+		snprintf(folder, sizeof folder, "%.*s", (int)len, keys[0]);
+	_close_ int fd = openat(d->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && !is_gone())
+		return dir_error(err, errno, keys[0], "removed");
+	for (; done < n && folder_len(keys[done]) == len && memcmp(keys[done], keys[0], len) == 0; done++)
+		if (fd >= 0 && unlinkat(fd, keys[done] + len + (len > 0), 0) < 0 && !is_gone())
+			return dir_error(err, errno, keys[done], "removed");
+	if (fd >= 0 && fsync(fd) < 0)
+		return dir_error(err, errno, keys[0], "removed");
+	return (ssize_t)done;
+}
+
+/* Removals are synced, once for neighbours: who lists afterwards may forget the names for good. */
+static int dir_remove_many(struct store *s, const char *const *keys, size_t n, struct error *err)
+{
+	while (n) {
+		ssize_t done = remove_run(dir_of(s), keys, n, err);
+		if (done < 0)
+			return (int)done;
+		keys += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
 static int dir_remove(struct store *s, const char *key, struct error *err)
 {
-	struct dir *d = dir_of(s);
-	char folder[DIR_KEY_MAX + 2] = ".";
-	const char *slash = strrchr(key, '/');
-	if (slash)
-		snprintf(folder, sizeof folder, "%.*s", (int)(slash - key), key);
-	_close_ int fd = openat(d->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && unlinkat(fd, slash ? slash + 1 : key, 0) == 0 && fsync(fd) == 0)
-		return 0;
-	if (errno == ENOENT || errno == ENOTDIR || errno == EISDIR || errno == ENAMETOOLONG)
-		return 0;
-	return dir_error(err, errno, key, "removed");
+	return dir_remove_many(s, &key, 1, err);
 }
 
 /* The file system's time, which may be another machine's. A read-only store asks the clock that stamps local files. */
@@ -488,11 +561,13 @@ static void dir_free(struct store *s)
 
 static const struct store_ops dir_ops = {
 	.put = dir_put,
+	.put_body = dir_put_body,
 	.put_if_absent = dir_put_if_absent,
 	.read = dir_read,
 	.tail = dir_tail,
 	.list = dir_list,
 	.remove = dir_remove,
+	.remove_many = dir_remove_many,
 	.now = dir_now,
 	.free = dir_free,
 };

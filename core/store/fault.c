@@ -116,6 +116,20 @@ static int fault_put(struct store *s, const char *key, struct slice data, struct
 	return finish(r, KIND_PUT, "put", key, fault, err);
 }
 
+static int fault_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err)
+{
+	struct faulty *f = faulty_of(s);
+	struct store_body half = *body;
+	enum fault fault;
+	int r = begin(f, KIND_PUT, "put_body", key, &fault, err);
+	if (r < 0)
+		return r;
+	if (fault == FAULT_TORN)
+		half.size /= 2;
+	r = f->inner->ops->put_body(f->inner, key, &half, err);
+	return finish(r, KIND_PUT, "put_body", key, fault, err);
+}
+
 static int fault_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err)
 {
 	struct faulty *f = faulty_of(s);
@@ -211,6 +225,18 @@ static int fault_remove(struct store *s, const char *key, struct error *err)
 	return finish(r, KIND_REMOVE, "remove", key, fault, err);
 }
 
+/* A torn one removes half of them. */
+static int fault_remove_many(struct store *s, const char *const *keys, size_t n, struct error *err)
+{
+	struct faulty *f = faulty_of(s);
+	enum fault fault;
+	int r = begin(f, KIND_REMOVE, "remove_many", keys[0], &fault, err);
+	if (r < 0)
+		return r;
+	r = store_remove_many(f->inner, keys, fault == FAULT_TORN ? n / 2 : n, err);
+	return finish(r, KIND_REMOVE, "remove_many", keys[0], fault, err);
+}
+
 static int fault_now(struct store *s, int64_t *ret, struct error *err)
 {
 	struct faulty *f = faulty_of(s);
@@ -238,11 +264,13 @@ static void fault_free(struct store *s)
 
 static const struct store_ops fault_ops = {
 	.put = fault_put,
+	.put_body = fault_put_body,
 	.put_if_absent = fault_put_if_absent,
 	.read = fault_read,
 	.tail = fault_tail,
 	.list = fault_list,
 	.remove = fault_remove,
+	.remove_many = fault_remove_many,
 	.now = fault_now,
 	.free = fault_free,
 };

@@ -89,20 +89,38 @@ static int object_insert(struct mem *m, struct object *o, bool replace)
 	return 0;
 }
 
+/* Takes o. */
+static int insert(struct mem *m, struct object *o, bool replace, struct error *err)
+{
+	pthread_rwlock_wrlock(&m->lock);
+	int r = object_insert(m, o, replace);
+	pthread_rwlock_unlock(&m->lock);
+	if (r == 0)
+		return 0;
+	error_set(err, r, "%s: %s", o->key, err_text(r));
+	object_done(o);
+	return r;
+}
+
 static int put(struct store *s, const char *key, struct slice data, bool replace, struct error *err)
 {
-	struct mem *m = mem_of(s);
 	struct object o;
 	int r = object_make(key, data, &o);
 	if (r < 0)
 		return error_set(err, r, "%s: out of memory", key);
-	pthread_rwlock_wrlock(&m->lock);
-	r = object_insert(m, &o, replace);
-	pthread_rwlock_unlock(&m->lock);
+	return insert(mem_of(s), &o, replace, err);
+}
+
+static int mem_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err)
+{
+	struct object o = { strdup(key), malloc(MAX(body->size, (uint64_t)1)), body->size, clock_now() };
+	int r = !o.key || !o.data ? error_set(err, -ENOMEM, "%s: out of memory", key) : 0;
+	if (r == 0 && o.len)
+		r = body->read(body->ctx, 0, o.data, o.len, err);
 	if (r == 0)
-		return 0;
+		return insert(mem_of(s), &o, true, err);
 	object_done(&o);
-	return error_set(err, r, "%s: %s", key, err_text(r));
+	return r;
 }
 
 static int mem_put(struct store *s, const char *key, struct slice data, struct error *err)
@@ -251,6 +269,7 @@ static void mem_free(struct store *s)
 
 static const struct store_ops mem_ops = {
 	.put = mem_put,
+	.put_body = mem_put_body,
 	.put_if_absent = mem_put_if_absent,
 	.read = mem_read,
 	.tail = mem_tail,

@@ -76,6 +76,18 @@ int store_put(struct store *s, const char *key, struct slice data, struct error 
 	return counted(s, r);
 }
 
+int store_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err)
+{
+	int r = check_write(s, key, err);
+	if (r < 0)
+		return r;
+	count(&s->counts.put, 1);
+	r = s->ops->put_body(s, key, body, err);
+	if (r >= 0)
+		count(&s->counts.bytes_in, body->size);
+	return counted(s, r);
+}
+
 int store_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err)
 {
 	int r = check_write(s, key, err);
@@ -159,6 +171,27 @@ int store_remove(struct store *s, const char *key, struct error *err)
 		return r;
 	count(&s->counts.remove, 1);
 	return counted(s, s->ops->remove(s, key, err));
+}
+
+static int remove_each(struct store *s, const char *const *keys, size_t n, struct error *err)
+{
+	int r = 0;
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = s->ops->remove(s, keys[i], err);
+	return r;
+}
+
+int store_remove_many(struct store *s, const char *const *keys, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = check_write(s, keys[i], err);
+		if (r < 0)
+			return r;
+	}
+	if (n == 0)
+		return 0;
+	count(&s->counts.remove, n);
+	return counted(s, (s->ops->remove_many ? s->ops->remove_many : remove_each)(s, keys, n, err));
 }
 
 int store_now(struct store *s, int64_t *ret, struct error *err)

@@ -24,12 +24,24 @@ struct store_range {
 	uint8_t *out; /* the caller's, len bytes */
 };
 
+/*
+ * The bytes of an object that need not be in memory at once. read() fills out with the n bytes from off, which lie
+ * within size, or fails; it is called from one thread at a time, for any range any number of times (retries).
+ */
+struct store_body {
+	int (*read)(void *ctx, uint64_t off, uint8_t *out, size_t n, struct error *err);
+	void *ctx;
+	uint64_t size;
+};
+
 /* One listed object. key is borrowed for the call. A negative return stops the listing and is its result. */
 typedef int (*store_list_fn)(void *ctx, const char *key, const struct store_stat *st);
 
 struct store_ops {
 	/* Durable on return. Replaces nothing of another content: an object is put once (or again with equal bytes). */
 	int (*put)(struct store *s, const char *key, struct slice data, struct error *err);
+	/* As put, with memory bounded whatever the size. A failure of the body's is returned as it is. */
+	int (*put_body)(struct store *s, const char *key, const struct store_body *body, struct error *err);
 	/*
 	 * Creates, atomically: of any number of callers, on any machine, one gets 0 and the others ERR_STORE_EXISTS.
 	 * ERR_STORE_UNKNOWN: it may or may not be there; the caller reads it back. Durable on 0.
@@ -50,6 +62,8 @@ struct store_ops {
 	            struct error *err);
 	/* 0 also where it was not there. */
 	int (*remove)(struct store *s, const char *key, struct error *err);
+	/* Each as remove does; where it fails, any of them may be gone. NULL: by remove. */
+	int (*remove_many)(struct store *s, const char *const *keys, size_t n, struct error *err);
 	/* The store's own time now. */
 	int (*now)(struct store *s, int64_t *ret, struct error *err);
 	void (*free)(struct store *s);
@@ -69,6 +83,7 @@ struct store {
 
 /* The methods, counted, with read_only and key syntax checked. */
 int store_put(struct store *s, const char *key, struct slice data, struct error *err);
+int store_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err);
 int store_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err);
 int store_read(struct store *s, const char *key, const struct store_range *ranges, size_t n, struct error *err);
 int store_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct error *err);
@@ -76,6 +91,7 @@ int store_get(struct store *s, const char *key, size_t max, struct buf *out, str
 int store_list(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
                struct error *err);
 int store_remove(struct store *s, const char *key, struct error *err);
+int store_remove_many(struct store *s, const char *const *keys, size_t n, struct error *err);
 int store_now(struct store *s, int64_t *ret, struct error *err);
 void store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free);
@@ -109,7 +125,8 @@ struct fault_plan {
 	enum fault fault;
 	uint64_t at;     /* the at-th call from now (1 is the next) that is of a kind in `kinds` */
 	bool from_then_on;
-	unsigned kinds;  /* 1 put, 2 put_if_absent, 4 read and tail, 8 list, 16 remove, 32 now; 0 all */
+	unsigned kinds;  /* 1 put (put_body too), 2 put_if_absent, 4 read and tail, 8 list, 16 remove (remove_many
+	                    is one), 32 now; 0 all */
 	int64_t delay_ns;
 };
 

@@ -176,6 +176,97 @@ static void test_remove(void **state)
 	assert_text(*state, "a/b", "again");
 }
 
+/* --- bodies --- */
+
+struct body {
+	uint64_t fails_at; /* a read from there on fails */
+	size_t reads;
+};
+
+static uint8_t body_byte(uint64_t off)
+{
+	return (uint8_t)((off * 2654435761u) >> 13);
+}
+
+static int body_read(void *ctx, uint64_t off, uint8_t *out, size_t n, struct error *err)
+{
+	struct body *b = ctx;
+	b->reads++;
+	if (b->fails_at && off + n > b->fails_at)
+		return error_set(err, ERR_CORRUPT_CHECKSUM, "the body ends at %llu", (unsigned long long)b->fails_at);
+	for (size_t i = 0; i < n; i++)
+		out[i] = body_byte(off + i);
+	return 0;
+}
+
+static void assert_body(struct store *s, const char *key, uint64_t size)
+{
+	_buf_ struct buf out = BUF_INIT(64 << 20);
+	struct error err = { 0 };
+	int r = store_get(s, key, 64 << 20, &out, &err);
+	if (r < 0)
+		fail_msg("get %s: %s", key, error_text(&err, r));
+	assert_int_equal(out.len, size);
+	size_t wrong = 0;
+	for (size_t i = 0; i < out.len; i++)
+		wrong += out.data[i] != body_byte(i);
+	assert_int_equal(wrong, 0);
+}
+
+static void test_bodies(void **state)
+{
+	static const uint64_t sizes[] = { 0, 1, 4096, (1 << 20) - 1, (3 << 20) + 17, (33 << 20) + 1 };
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct body ctx = { 0 };
+		struct store_body body = { body_read, &ctx, sizes[i] };
+		struct error err = { 0 };
+		int r = store_put_body(*state, "x/body", &body, &err);
+		if (r < 0)
+			fail_msg("%s", error_text(&err, r));
+		assert_body(*state, "x/body", sizes[i]);
+	}
+	assert_list(*state, "", NULL, 0, "x/body ");
+}
+
+static void test_body_that_fails_leaves_nothing(void **state)
+{
+	static const uint64_t sizes[] = { 100, (2 << 20) + 5, 40 << 20 };
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct body ctx = { .fails_at = sizes[i] - 1 };
+		struct store_body body = { body_read, &ctx, sizes[i] };
+		struct error err = { 0 };
+		assert_int_equal(store_put_body(*state, "body", &body, &err), ERR_CORRUPT_CHECKSUM);
+		assert_non_null(strstr(err.text, "the body ends"));
+		assert_true(ctx.reads > 0);
+		assert_absent(*state, "body");
+	}
+	assert_list(*state, "", NULL, 0, "");
+}
+
+static void test_remove_many(void **state)
+{
+	enum { N = 1100 };
+	static char names[N][32];
+	const char *keys[N];
+	struct store *s = *state;
+	for (int i = 0; i < N; i++) {
+		snprintf(names[i], sizeof names[i], i % 7 ? "m/%d/%04d" : "top-%d-%04d", i / 400, i);
+		keys[i] = names[i];
+		if (i % 10 == 0)
+			put_text(s, keys[i], "x");
+	}
+	put_text(s, "stays", "x");
+	assert_int_equal(store_remove_many(s, NULL, 0, NULL), 0);
+	assert_int_equal(store_remove_many(s, keys, N, NULL), 0);
+	assert_int_equal(store_remove_many(s, keys, 3, NULL), 0);
+	assert_list(s, "m/0/", NULL, 0, "");
+	assert_list(s, "top", NULL, 0, "");
+	assert_text(s, "stays", "x");
+	const char *bad[] = { "stays", "a//b" };
+	assert_int_equal(store_remove_many(s, bad, 2, NULL), -EINVAL);
+	assert_text(s, "stays", "x");
+}
+
 /* --- ranges --- */
 
 static void test_read_ranges(void **state)
@@ -551,6 +642,8 @@ static void test_read_only(void **state)
 	assert_non_null(strstr(err.text, "read only"));
 	assert_int_equal(store_put_if_absent(s, "b", text("x"), NULL), ERR_STORE_READONLY);
 	assert_int_equal(store_remove(s, "a", NULL), ERR_STORE_READONLY);
+	assert_int_equal(store_put_body(s, "b", &(struct store_body){ 0 }, NULL), ERR_STORE_READONLY);
+	assert_int_equal(store_remove_many(s, (const char *[]){ "a" }, 1, NULL), ERR_STORE_READONLY);
 	assert_text(s, "a", "x");
 	assert_list(s, "", NULL, 0, "a ");
 	int64_t now = 0;
@@ -693,6 +786,8 @@ static void test_what_stays_is_listed_whatever_comes_and_goes(void **state)
 	CONTRACT_TEST(test_put_is_read_back), CONTRACT_TEST(test_empty_object),                    \
 		CONTRACT_TEST(test_large_object), CONTRACT_TEST(test_put_again),                   \
 		CONTRACT_TEST(test_missing_objects), CONTRACT_TEST(test_remove),                   \
+		CONTRACT_TEST(test_bodies), CONTRACT_TEST(test_body_that_fails_leaves_nothing),    \
+		CONTRACT_TEST(test_remove_many),                                                   \
 		CONTRACT_TEST(test_read_ranges), CONTRACT_TEST(test_read_past_the_end),            \
 		CONTRACT_TEST(test_tail), CONTRACT_TEST(test_tail_over_the_buffer),                \
 		CONTRACT_TEST(test_get_is_bounded), CONTRACT_TEST(test_put_if_absent),             \

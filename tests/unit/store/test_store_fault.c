@@ -65,6 +65,23 @@ static void test_torn_put_leaves_half(void **state)
 	plan(*state, FAULT_TORN, 1, 0);
 	assert_int_equal(store_put_if_absent(*state, "b", text("0123456789"), NULL), ERR_STORE_UNKNOWN);
 	assert_text(*state, "b", "01234");
+	struct body ctx = { 0 };
+	plan(*state, FAULT_TORN, 1, 1);
+	struct store_body body = { body_read, &ctx, 10 };
+	assert_int_equal(store_put_body(*state, "c", &body, NULL), ERR_STORE_UNKNOWN);
+	assert_body(*state, "c", 5);
+}
+
+static void test_torn_removal_removes_half(void **state)
+{
+	const char *keys[] = { "a", "b", "c", "d" };
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		put_text(*state, keys[i], "x");
+	plan(*state, FAULT_TORN, 1, 16);
+	assert_int_equal(store_remove_many(*state, keys, 4, NULL), ERR_STORE_UNKNOWN);
+	assert_list(*state, "", NULL, 0, "c d ");
+	assert_int_equal(store_remove_many(*state, keys, 4, NULL), 0);
+	assert_list(*state, "", NULL, 0, "");
 }
 
 static void test_torn_read_gives_wrong_bytes(void **state)
@@ -111,12 +128,17 @@ static int live(struct store *s, int *ret_failed)
 {
 	_buf_ struct buf out = BUF_INIT(100);
 	int64_t now;
+	const char *first = "a/1";
+	struct body ctx = { 0 };
+	struct store_body body = { body_read, &ctx, 10 };
 	int r[] = { store_put(s, "a/1", text("x"), NULL),
+		    store_put_body(s, "a/3", &body, NULL),
 		    store_put_if_absent(s, "a/2", text("y"), NULL),
 		    store_read(s, "a/1", NULL, 0, NULL),
 		    store_get(s, "a/2", 10, &out, NULL),
 		    store_list(s, "zzz", NULL, 0, listing_add, NULL, NULL),
 		    store_remove(s, "a/1", NULL),
+		    store_remove_many(s, &first, 1, NULL),
 		    store_now(s, &now, NULL) };
 	*ret_failed = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
@@ -129,13 +151,13 @@ static void test_sweep(void **state)
 {
 	static const enum fault faults[] = { FAULT_BEFORE, FAULT_AFTER, FAULT_TIMEOUT, FAULT_DENIED };
 	for (size_t f = 0; f < ARRAY_SIZE(faults); f++)
-		for (int at = 1; at <= 8; at++) {
+		for (int at = 1; at <= 10; at++) {
 			struct store *s = contract_open();
 			int failed;
 			plan(s, faults[f], (uint64_t)at, 0);
-			assert_int_equal(live(s, &failed), 7);
-			assert_int_equal(failed, at == 8 ? -1 : at - 1);
-			assert_int_equal(store_fault_calls(s), 7);
+			assert_int_equal(live(s, &failed), 9);
+			assert_int_equal(failed, at == 10 ? -1 : at - 1);
+			assert_int_equal(store_fault_calls(s), 9);
 			contract_close(s);
 		}
 }
@@ -209,6 +231,7 @@ int main(void)
 		CONTRACT_TEST(test_without_effect),
 		CONTRACT_TEST(test_after_effect),
 		CONTRACT_TEST(test_torn_put_leaves_half),
+		CONTRACT_TEST(test_torn_removal_removes_half),
 		CONTRACT_TEST(test_torn_read_gives_wrong_bytes),
 		CONTRACT_TEST(test_torn_listing_breaks_off),
 		CONTRACT_TEST(test_slow),
