@@ -21,6 +21,11 @@ int64_t clock_monotonic(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boottime(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
 int64_t clock_thread_cpu(void)
 {
 	return read_clock(CLOCK_THREAD_CPUTIME_ID);

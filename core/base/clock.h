@@ -23,6 +23,7 @@ static inline bool time_before(int64_t t, int64_t end)
 
 int64_t clock_now(void);       /* CLOCK_REALTIME in ns */
 int64_t clock_monotonic(void); /* CLOCK_MONOTONIC in ns */
+int64_t clock_boottime(void);  /* CLOCK_BOOTTIME in ns: goes on while the machine sleeps */
 int64_t clock_thread_cpu(void);
 int64_t clock_process_cpu(void);
 

@@ -29,17 +29,54 @@ struct block *cached_block(struct cached *c)
 	return c->block;
 }
 
-static int source_read(void *ctx, const struct source_range *ranges, size_t n, struct error *err)
+static int read_object(struct db *db, const char *key, const struct source_range *ranges, size_t n, struct error *err)
 {
-	struct cached *c = ctx;
 	struct store_range *out = calloc(n + 1, sizeof *out);
 	if (!out)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct store_range){ ranges[i].off, ranges[i].len, ranges[i].out };
-	int r = store_read(c->db->store, c->key, out, n, err);
+	int r = store_read(db->store, key, out, n, err);
 	free(out);
 	return r;
+}
+
+static int source_read(void *ctx, const struct source_range *ranges, size_t n, struct error *err)
+{
+	struct cached *c = ctx;
+	return read_object(c->db, c->key, ranges, n, err);
+}
+
+struct opened {
+	struct db *db;
+	char *key;
+};
+
+static int opened_read(void *ctx, const struct source_range *ranges, size_t n, struct error *err)
+{
+	struct opened *o = ctx;
+	return read_object(o->db, o->key, ranges, n, err);
+}
+
+static void opened_release(void *ctx)
+{
+	struct opened *o = ctx;
+	free(o->key);
+	free(o);
+}
+
+int object_open(struct db *db, const struct object *o, struct block **ret, struct error *err)
+{
+	struct opened *opened = calloc(1, sizeof *opened);
+	char *key = strdup(o->key);
+	if (!opened || !key) {
+		free(opened);
+		free(key);
+		return -ENOMEM;
+	}
+	*opened = (struct opened){ db, key };
+	struct source src = { .read = opened_read, .release = opened_release, .ctx = opened, .size = o->size };
+	return block_open(&src, o->key, ret, err);
 }
 
 static void unlink_lru(struct cache *cache, struct cached *c)

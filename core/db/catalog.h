@@ -2,40 +2,37 @@
 #pragma once
 
 /*
- * The catalog of one UTC day: which blocks are live, and which names are dropped (never to be live again). A version
- * is an object put if absent; it is a delta to the version before it, or whole (every 64th, and the first).
- * docs/format.md "Catalogs" is normative for the bytes.
+ * One version of the catalog of a UTC day, as bytes: which blocks become live, and which names are dropped (never to
+ * be live again) or forgotten. docs/format.md "Catalogs" is normative. What a number of versions make together is a
+ * day_state (day.h).
  */
 
+#include "../base/arena.h"
 #include "../base/buf.h"
-#include "../base/idset.h"
 #include "../base/ulid.h"
 #include "../base/vec.h"
-#include "../profile/label.h"
+#include "../block/block.h"
 
 #define CATALOG_MAX ((size_t)256 << 20)
 #define CATALOG_WHOLE_EVERY 64
+#define CATALOG_WRITER_LEN 16
 
-struct catalog_service {
-	struct str service;
-	uint64_t profiles, bytes;
-	int64_t min_time, max_time;
-};
-
+/* A live block: what `ls`, `du` and the planner need to know without opening it. */
 struct catalog_block {
 	struct ulid ulid;
 	uint64_t size;
 	uint8_t level;
-	struct catalog_service *services; /* owned */
-	size_t n_services;
+	struct slice services; /* records of its datasets, as catalog_put_service() writes them; borrowed */
 };
 
 enum dropped_kind { DROPPED_SEGMENT, DROPPED_BLOCK };
 
+/* Times are the store's. */
 struct catalog_dropped {
 	struct ulid ulid;
 	uint8_t kind;
-	int64_t since; /* the store's time of the version that dropped it */
+	int64_t since; /* when the version that dropped it was put; 0: that is the version at hand */
+	int64_t gone;  /* when a LIST no longer showed the object; 0: none has yet */
 };
 
 struct catalog_drops {
@@ -46,31 +43,20 @@ struct catalog_drops {
 /* One version as it is stored. */
 struct catalog_version {
 	uint64_t version;
-	bool whole;
-	uint8_t writer[16];           /* random: whose this is, after a put of unknown outcome */
+	bool whole;                            /* the whole state, else what changes in the one before */
+	uint8_t writer[CATALOG_WRITER_LEN];    /* random: whose this is, after a put of unknown outcome */
 	VEC(struct catalog_block) added;
-	struct catalog_drops dropped;
-	struct catalog_drops forgotten; /* dropped names that no LIST has shown for long enough */
-	struct arena *arena;          /* texts */
+	struct catalog_drops dropped;          /* also names dropped before, of which a LIST says that they are gone */
+	VEC(struct ulid) forgotten;
+	uint8_t *raw;                          /* of a decoded one: what `added` borrows */
 };
 
 int catalog_encode(const struct catalog_version *v, struct buf *out);
-/* Texts go to the arena. ERR_CORRUPT_* with a sentence. */
-int catalog_decode(struct slice in, struct arena *arena, struct catalog_version *ret, struct error *err);
+/* ERR_CORRUPT_* or ERR_NEWER with a sentence. */
+int catalog_decode(struct slice in, struct catalog_version *ret, struct error *err);
 void catalog_version_done(struct catalog_version *v);
 
-/* The state of a day after a number of versions. */
-struct catalog_state {
-	uint64_t version;
-	bool any;
-	VEC(struct catalog_block) live;
-	struct catalog_drops dropped;
-};
-
-/*
- * Applies the next version (a whole one replaces what is there). A block dropped in this or an earlier version stays
- * dropped. Blocks are moved out of v.
- */
-int catalog_apply(struct catalog_state *s, struct catalog_version *v);
-void catalog_state_done(struct catalog_state *s);
-bool catalog_is_dropped(const struct catalog_state *s, const struct ulid *ulid);
+/* One dataset of a block: everything of its info. */
+void catalog_put_service(struct buf *out, const struct dataset_info *info);
+/* Reads all records. Texts and arrays go to the arena. 0, -ENOMEM or ERR_CORRUPT_LAYOUT. */
+int catalog_get_services(struct slice records, struct arena *arena, struct dataset_info **ret, size_t *ret_n);

@@ -262,7 +262,7 @@ int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *k
 	}
 	if (r < 0)
 		return error_set(err, r, "%s", error_text(&why, r));
-	if (v->n && !atomic_load(&db->format_known))
+	if (v->n && !db_has_format(db))
 		found(&c, KEY_FORMAT, "the store has objects and no FORMAT");
 	for (size_t i = 0; i < v->n && r == 0; i++)
 		r = check_object(&c, v->live[i], err);

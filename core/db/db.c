@@ -50,6 +50,13 @@ int db_need_format(struct db *db, struct error *err)
 	return r;
 }
 
+bool db_has_format(struct db *db)
+{
+	if (!atomic_load(&db->format_known) && read_format(db, NULL) == 0)
+		atomic_store(&db->format_known, true);
+	return atomic_load(&db->format_known);
+}
+
 static int on_any_object(void *ctx, const char *key, const struct store_stat *st)
 {
 	(void)st;
@@ -87,6 +94,9 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	locks_init(db);
 	db->store = store;
 	db->log = opts->log;
+	db->sole_compactor = opts->sole_compactor;
+	db->uptime = opts->uptime;
+	db->uptime_ctx = opts->uptime_ctx;
 	db->tenant = strdup(opts->tenant && *opts->tenant ? opts->tenant : "default");
 	db->cache.limit = opts->cache_bytes ? opts->cache_bytes : CACHE_DEFAULT;
 	int r = db->tenant ? pool_new(opts->threads, &db->pool) : -ENOMEM;
@@ -114,11 +124,6 @@ void db_close(struct db *db)
 	pool_free(db->pool);
 	view_unref(db->view);
 	cache_clear(db);
-	for (size_t i = 0; i < db->catalogs.n; i++) {
-		catalog_state_done(&db->catalogs.v[i].state);
-		arena_done(&db->catalogs.v[i].arena);
-	}
-	VEC_DONE(&db->catalogs);
 	markers_done(&db->markers);
 	ids_done(&db->ids);
 	pthread_mutex_destroy(&db->view_lock);
@@ -130,6 +135,33 @@ void db_close(struct db *db)
 	pthread_cond_destroy(&db->committer.done);
 	free(db->tenant);
 	free(db);
+}
+
+static int stop_at_first(void *ctx, const char *key, const struct store_stat *st)
+{
+	*(bool *)ctx = true;
+	return ERR_CANCELLED;
+}
+
+/* A store that has a catalog has been probed before its first commit. */
+int db_may_commit(struct db *db, struct error *err)
+{
+	if (db->store->read_only)
+		return error_set(err, ERR_STORE_READONLY, "the store is read only");
+	if (db->sole_compactor || atomic_load(&db->exclusive_known))
+		return 0;
+	_free_ char *prefix = key_under(db->tenant, "cat");
+	bool any = false;
+	int r = prefix ? store_list(db->store, prefix, NULL, 0, stop_at_first, &any, err) : -ENOMEM;
+	if (r < 0 && r != ERR_CANCELLED)
+		return r;
+	atomic_store(&db->exclusive_known, true);
+	return 0;
+}
+
+int64_t db_uptime(struct db *db)
+{
+	return db->uptime ? db->uptime(db->uptime_ctx) : clock_boottime();
 }
 
 struct store *db_store(struct db *db)

@@ -20,6 +20,9 @@ struct db_options {
 	size_t cache_bytes;       /* decoded tables kept; 0: 48 MiB */
 	unsigned threads;         /* of the pool; 0: CPUs */
 	const struct log *log;    /* may be NULL; borrowed until db_close() */
+	bool sole_compactor;      /* the operator's promise that nobody else commits: no probe for exclusive creates */
+	int64_t (*uptime)(void *ctx); /* tests: what measures how old a view is; NULL: clock_boottime() */
+	void *uptime_ctx;
 };
 
 /*
@@ -44,6 +47,8 @@ struct object {
 	uint64_t size;
 	bool is_block;     /* else a segment */
 	struct ulid ulid;
+	unsigned level;    /* of a block; 0 for a segment */
+	int64_t mtime;     /* of a segment: the store's time of its put; 0 where this process put it */
 };
 
 /* An immutable snapshot of the live objects of all days. Counted references. */

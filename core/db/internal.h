@@ -5,30 +5,36 @@
 
 #include <pthread.h>
 
-#include "catalog.h"
+#include "../base/idset.h"
+#include "day.h"
 #include "db.h"
 #include "keys.h"
 
-/* ---- objects and views (view.c) ---- */
-
-/* A listed object, shared by the views that hold it. */
-struct live {
-	struct object object;
-	char *filter;   /* of a segment; NULL for a block */
-	atomic_uint refs;
-};
+/* ---- views (view.c) ---- */
 
 struct view {
 	struct db *db;
 	atomic_uint refs;
 	uint64_t generation;
-	int64_t made; /* clock_monotonic() before its LIST began */
-	struct live **live;
+	int64_t made;            /* db_uptime() before its LIST began */
+	struct live **live;      /* by day, then ulid */
 	size_t n;
+	struct day_state **days; /* by day: those that have a catalog */
+	size_t n_days;
 };
 
-/* Adds a segment that this process has just put to the cached view, so that its own readers need no LIST. */
-void view_note_segment(struct db *db, int32_t day, const struct ulid *ulid, const char *key, uint64_t size);
+/* What the catalog said of a day when the view was made; NULL where there was none. Borrowed. */
+struct day_state *view_day(const struct view *v, int32_t day);
+/*
+ * Adds a segment that this process has just put to the cached view, so that its own readers need no LIST. put_at:
+ * db_uptime() after the put; a view that is younger has listed it, or knows what it became.
+ */
+void view_note_segment(struct db *db, int32_t day, const struct ulid *ulid, const char *key, uint64_t size,
+                       int64_t put_at);
+/* The next view is a new one. */
+void view_expire(struct db *db);
+/* ns that pass also while the machine sleeps: how old things are here. */
+int64_t db_uptime(struct db *db);
 
 /* ---- open blocks (cache.c) ---- */
 
@@ -38,6 +44,8 @@ int cache_pin(struct db *db, const struct live *live, struct cached **ret, struc
 void cache_unpin(struct db *db, struct cached *c);
 struct block *cached_block(struct cached *c);
 void cache_clear(struct db *db);
+/* Opens an object for the caller alone: large reads that shall not push others out of the cache. New. */
+int object_open(struct db *db, const struct object *o, struct block **ret, struct error *err);
 
 struct cache {
 	pthread_mutex_t lock;
@@ -56,15 +64,25 @@ struct day_list {
 	struct days days;
 };
 
+struct marker_put {
+	char *key;
+	int64_t at; /* db_uptime() */
+};
+
 struct marker_cache {
 	pthread_mutex_t lock;
 	int64_t made;  /* of `services`; 0 for none */
 	struct names services;
 	VEC(struct day_list) days;
-	VEC(char *) put;     /* marker keys that this process has put or seen: sorted */
+	VEC(struct marker_put) put; /* by key: what this process has put within the hour */
+	VEC(int32_t) ended;         /* days whose markers it has removed */
 };
 
+/* Once per process, service, day and hour: whoever removes a marker while others write is put right by the next. */
 int markers_put(struct db *db, struct str service, int32_t day, struct error *err);
+int markers_remove(struct db *db, struct str service, int32_t day, struct error *err);
+bool markers_have_ended(struct db *db, int32_t day);
+void markers_note_end(struct db *db, int32_t day);
 void markers_done(struct marker_cache *m);
 
 /* ---- ids (ids.c) ---- */
@@ -118,13 +136,6 @@ int write_prepare(const struct db_write *w, struct profile_meta *meta, struct er
 
 /* ---- the database ---- */
 
-/* The decoded state of one day's catalog, kept while its newest version is the same. */
-struct catalog_cache {
-	int32_t day;
-	struct catalog_state state;
-	struct arena arena;
-};
-
 struct db {
 	struct store *store;
 	char *tenant;
@@ -132,16 +143,24 @@ struct db {
 	const struct log *log;
 
 	pthread_mutex_t view_lock; /* guards view, and orders refreshes */
-	struct view *view;
+	struct view *view;         /* its days are the cache of catalogs, also when it has expired */
+	bool view_expired;
 	uint64_t generation;
-	VEC(struct catalog_cache) catalogs; /* under view_lock */
+	int64_t (*uptime)(void *ctx);
+	void *uptime_ctx;
+	bool sole_compactor;
 
 	struct cache cache;
 	struct marker_cache markers;
 	struct id_indexes ids;
 	struct committer committer;
 	atomic_bool format_known;
+	atomic_bool exclusive_known;
 };
+
+/* Whether this store takes commits: writable, and it creates exclusively (or this is the only compactor). */
+int db_may_commit(struct db *db, struct error *err);
 
 /* FORMAT is there and readable; a writable store without one gets it. */
 int db_need_format(struct db *db, struct error *err);
+bool db_has_format(struct db *db);

@@ -89,6 +89,14 @@ char *key_under(const char *tenant, const char *folder)
 	return finish(&b);
 }
 
+char *key_day(const char *tenant, const char *folder, int32_t day)
+{
+	struct buf b = begin(tenant, folder);
+	put_day(&b, day);
+	buf_u8(&b, '/');
+	return finish(&b);
+}
+
 char *key_service(const char *tenant, struct str service)
 {
 	struct buf b = begin(tenant, "svc");

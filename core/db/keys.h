@@ -28,6 +28,7 @@ char *key_block(const char *tenant, int32_t day, const struct ulid *ulid);
 char *key_catalog(const char *tenant, int32_t day, uint64_t version);
 char *key_marker(const char *tenant, struct str service, int32_t day);
 char *key_under(const char *tenant, const char *folder); /* "TENANT/folder/" */
+char *key_day(const char *tenant, const char *folder, int32_t day); /* "TENANT/folder/DAY/" */
 char *key_service(const char *tenant, struct str service); /* "TENANT/svc/SERVICE/" */
 
 /* What is behind the folder's prefix: "DAY/ULID.F". */

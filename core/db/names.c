@@ -32,8 +32,9 @@ void markers_done(struct marker_cache *m)
 	}
 	VEC_DONE(&m->days);
 	for (size_t i = 0; i < m->put.n; i++)
-		free(m->put.v[i]);
+		free(m->put.v[i].key);
 	VEC_DONE(&m->put);
+	VEC_DONE(&m->ended);
 }
 
 struct name_list {
@@ -145,18 +146,18 @@ static int copy_names(const struct names *from, struct names *ret)
 	return 0;
 }
 
-static bool fresh(int64_t made, int64_t max_age)
+static bool fresh(struct db *db, int64_t made, int64_t max_age)
 {
-	return made && max_age > 0 && clock_monotonic() - made <= max_age;
+	return made && max_age > 0 && db_uptime(db) - made <= max_age;
 }
 
 static int refresh_services(struct db *db, int64_t max_age, struct error *err)
 {
 	struct marker_cache *m = &db->markers;
-	if (fresh(m->made, max_age))
+	if (fresh(db, m->made, max_age))
 		return 0;
 	struct names names;
-	int64_t began = clock_monotonic();
+	int64_t began = db_uptime(db);
 	int r = list_services(db, &names, err);
 	if (r < 0)
 		return r;
@@ -248,9 +249,9 @@ static int refresh_days(struct db *db, struct str service, int64_t max_age, stru
 {
 	struct marker_cache *m = &db->markers;
 	struct day_list *l = find_days(m, service);
-	if (!l || !fresh(l->made, max_age)) {
+	if (!l || !fresh(db, l->made, max_age)) {
 		struct days days;
-		int64_t began = clock_monotonic();
+		int64_t began = db_uptime(db);
 		int r = list_days(db, service, &days, err);
 		if (r < 0)
 			return r;
@@ -297,7 +298,7 @@ static size_t put_place(const struct marker_cache *m, const char *key, bool *ret
 	*ret_there = false;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(m->put.v[mid], key);
+		int c = strcmp(m->put.v[mid].key, key);
 		*ret_there |= c == 0;
 		if (c < 0)
 			lo = mid + 1;
@@ -307,32 +308,41 @@ static size_t put_place(const struct marker_cache *m, const char *key, bool *ret
 	return lo;
 }
 
-static bool marker_known(struct marker_cache *m, const char *key)
+static bool marker_known(struct db *db, const char *key)
 {
+	struct marker_cache *m = &db->markers;
 	bool there;
 	pthread_mutex_lock(&m->lock);
-	put_place(m, key, &there);
+	size_t at = put_place(m, key, &there);
+	there = there && db_uptime(db) - m->put.v[at].at < NS_PER_HOUR;
 	pthread_mutex_unlock(&m->lock);
 	return there;
 }
 
-/* Takes key; the lists that it changes are forgotten. */
-static void note_marker(struct marker_cache *m, char *key, struct str service)
+static void forget_lists(struct marker_cache *m, struct str service)
 {
-	bool there;
-	pthread_mutex_lock(&m->lock);
-	size_t at = put_place(m, key, &there);
-	char **slot = there ? NULL : VEC_GROW(&m->put, 1);
-	if (slot) {
-		memmove(m->put.v + at + 1, m->put.v + at, (m->put.n - at) * sizeof *m->put.v);
-		m->put.v[at] = key;
-		m->put.n++;
-		key = NULL;
-	}
 	m->made = 0;
 	struct day_list *l = find_days(m, service);
 	if (l)
 		l->made = 0;
+}
+
+/* Takes key; the lists that it changes are forgotten. */
+static void note_marker(struct db *db, char *key, struct str service)
+{
+	struct marker_cache *m = &db->markers;
+	bool there;
+	pthread_mutex_lock(&m->lock);
+	size_t at = put_place(m, key, &there);
+	struct marker_put *slot = there ? NULL : VEC_GROW(&m->put, 1);
+	if (there) {
+		m->put.v[at].at = db_uptime(db);
+	} else if (slot) {
+		memmove(m->put.v + at + 1, m->put.v + at, (m->put.n - at) * sizeof *m->put.v);
+		m->put.v[at] = (struct marker_put){ TAKE_PTR(key), db_uptime(db) };
+		m->put.n++;
+	}
+	forget_lists(m, service);
 	pthread_mutex_unlock(&m->lock);
 	free(key);
 }
@@ -342,7 +352,7 @@ int markers_put(struct db *db, struct str service, int32_t day, struct error *er
 	char *key = key_marker(db->tenant, service, day);
 	if (!key)
 		return error_set(err, ERR_LIMIT, "the service's name is too long for a store");
-	if (marker_known(&db->markers, key)) {
+	if (marker_known(db, key)) {
 		free(key);
 		return 0;
 	}
@@ -351,6 +361,51 @@ int markers_put(struct db *db, struct str service, int32_t day, struct error *er
 		free(key);
 		return r;
 	}
-	note_marker(&db->markers, key, service);
+	note_marker(db, key, service);
 	return 0;
+}
+
+/* ---- removing markers ---- */
+
+int markers_remove(struct db *db, struct str service, int32_t day, struct error *err)
+{
+	struct marker_cache *m = &db->markers;
+	_free_ char *key = key_marker(db->tenant, service, day);
+	if (!key)
+		return -ENOMEM;
+	int r = store_remove(db->store, key, err);
+	pthread_mutex_lock(&m->lock);
+	bool there;
+	size_t at = put_place(m, key, &there);
+	if (there) {
+		free(m->put.v[at].key);
+		m->put.n--;
+		memmove(m->put.v + at, m->put.v + at + 1, (m->put.n - at) * sizeof *m->put.v);
+	}
+	forget_lists(m, service);
+	pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
+bool markers_have_ended(struct db *db, int32_t day)
+{
+	struct marker_cache *m = &db->markers;
+	bool ended = false;
+	pthread_mutex_lock(&m->lock);
+	for (size_t i = 0; i < m->ended.n; i++)
+		ended |= m->ended.v[i] == day;
+	pthread_mutex_unlock(&m->lock);
+	return ended;
+}
+
+void markers_note_end(struct db *db, int32_t day)
+{
+	struct marker_cache *m = &db->markers;
+	if (markers_have_ended(db, day))
+		return;
+	pthread_mutex_lock(&m->lock);
+	int32_t *slot = VEC_PUSH(&m->ended); /* without memory they are removed once more */
+	if (slot)
+		*slot = day;
+	pthread_mutex_unlock(&m->lock);
 }

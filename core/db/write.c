@@ -147,7 +147,7 @@ int segment_put(struct db *db, struct segment *s, struct error *err)
 	struct put_job j = { .db = db, .segment = s, .key = key, .bytes = buf_slice(&bytes) };
 	r = put_all(&j, err);
 	if (r == 0)
-		view_note_segment(db, s->day, &ulid, key, bytes.len);
+		view_note_segment(db, s->day, &ulid, key, bytes.len, db_uptime(db));
 	return r;
 }
 

@@ -23,6 +23,7 @@ struct mem {
 	struct store base;
 	pthread_rwlock_t lock;
 	VEC(struct object) objects; /* under lock; sorted by key */
+	_Atomic int64_t ahead;      /* of the machine's clock: the store's own time, for tests */
 };
 
 static struct mem *mem_of(struct store *s)
@@ -57,9 +58,19 @@ static struct object *object_find(const struct mem *m, const char *key)
 	return found ? &m->objects.v[at] : NULL;
 }
 
-static int object_make(const char *key, struct slice data, struct object *ret)
+static int64_t mem_time(struct mem *m)
 {
-	struct object o = { strdup(key), malloc(MAX(data.len, (size_t)1)), data.len, clock_now() };
+	return clock_now() + m->ahead;
+}
+
+void store_mem_advance(struct store *s, int64_t ns)
+{
+	mem_of(s)->ahead += ns;
+}
+
+static int object_make(struct mem *m, const char *key, struct slice data, struct object *ret)
+{
+	struct object o = { strdup(key), malloc(MAX(data.len, (size_t)1)), data.len, mem_time(m) };
 	if (!o.key || !o.data) {
 		object_done(&o);
 		return -ENOMEM;
@@ -105,7 +116,7 @@ static int insert(struct mem *m, struct object *o, bool replace, struct error *e
 static int put(struct store *s, const char *key, struct slice data, bool replace, struct error *err)
 {
 	struct object o;
-	int r = object_make(key, data, &o);
+	int r = object_make(mem_of(s), key, data, &o);
 	if (r < 0)
 		return error_set(err, r, "%s: out of memory", key);
 	return insert(mem_of(s), &o, replace, err);
@@ -113,7 +124,7 @@ static int put(struct store *s, const char *key, struct slice data, bool replace
 
 static int mem_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err)
 {
-	struct object o = { strdup(key), malloc(MAX(body->size, (uint64_t)1)), body->size, clock_now() };
+	struct object o = { strdup(key), malloc(MAX(body->size, (uint64_t)1)), body->size, mem_time(mem_of(s)) };
 	int r = !o.key || !o.data ? error_set(err, -ENOMEM, "%s: out of memory", key) : 0;
 	if (r == 0 && o.len)
 		r = body->read(body->ctx, 0, o.data, o.len, err);
@@ -252,7 +263,7 @@ static int mem_remove(struct store *s, const char *key, struct error *err)
 
 static int mem_now(struct store *s, int64_t *ret, struct error *err)
 {
-	*ret = clock_now();
+	*ret = mem_time(mem_of(s));
 	return 0;
 }
 

@@ -107,6 +107,8 @@ int store_open(const char *word, const struct store_options *opts, struct store 
 
 int store_dir_new(const char *path, const struct store_options *opts, struct store **ret, struct error *err);
 int store_mem_new(struct store **ret);
+/* Its own clock goes ahead of the machine's by so much more. */
+void store_mem_advance(struct store *s, int64_t ns);
 
 /*
  * The fault layer (tests): counts every call and, at the n-th, does as told. Wraps and owns `inner`, unless borrowed.

@@ -159,13 +159,13 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 {
 	struct error err = { 0 };
 	struct store_options so = { .read_only = mode == SESSION_READ, .create = mode == SESSION_CREATE };
-	struct db_options dbo = { .tenant = c->tenant, .log = &stderr_log };
+	struct db_options dbo = { .tenant = c->tenant, .log = &stderr_log, .sole_compactor = c->sole_compactor };
 
 	*s = (struct session){ 0 };
 	int e = store_open(c->store, &so, &s->store, &err);
 	if (!e)
 		e = db_open(s->store, &dbo, &s->db, &err);
-	if (e && mode == SESSION_READ && err_errno(e) == ENOENT) {
+	if (e && mode != SESSION_CREATE && err_errno(e) == ENOENT) {
 		complain(c->store, NO_STORE);
 		return EXIT_FAILED;
 	}

@@ -17,7 +17,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat;
+extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat, cmd_compact;
 
 /* "profilefs: LINE" on stderr, control characters (of file names, of the store's words) made harmless. */
 void complain_line(const char *line);
@@ -45,6 +45,7 @@ enum { OPT_TENANT = 256, OPT_OF_COMMAND };
 struct common {
 	const char *tenant; /* NULL: the default */
 	const char *store;  /* as the user wrote it */
+	bool sole_compactor;
 };
 
 /*

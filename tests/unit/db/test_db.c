@@ -8,7 +8,7 @@
 #include <pthread.h>
 
 #include "../../../core/base/clock.h"
-#include "../../../core/db/catalog.h"
+#include "../../../core/db/day.h"
 #include "../../../core/db/db.h"
 #include "../../../core/db/keys.h"
 #include "../sample_profiles.h"
@@ -477,10 +477,10 @@ static void dropped_segments_are_not_in_a_view(void **state)
 	view_unref(v);
 
 	struct catalog_version one = { .version = 1, .whole = true }, two = { .version = 2 };
-	PUSH(&one.dropped, (struct catalog_dropped){ first, DROPPED_SEGMENT, 5 });
+	PUSH(&one.dropped, (struct catalog_dropped){ first, DROPPED_SEGMENT, 5, 0 });
 	put_version(f.store, time_day(T0), &one);
 	assert_int_equal(count_profiles(f.db, "s", 0), 2);
-	PUSH(&two.dropped, (struct catalog_dropped){ second, DROPPED_SEGMENT, 6 });
+	PUSH(&two.dropped, (struct catalog_dropped){ second, DROPPED_SEGMENT, 6, 0 });
 	put_version(f.store, time_day(T0), &two);
 	assert_int_equal(count_profiles(f.db, "s", 0), 1);
 	assert_int_equal(db_view(f.db, 0, &v, NULL), 0);
@@ -494,59 +494,90 @@ static void dropped_segments_are_not_in_a_view(void **state)
 	teardown(&f);
 }
 
+static struct day_state *next_state(struct day_state *old, struct catalog_version *v, int64_t mtime)
+{
+	struct day_state *s;
+	assert_int_equal(day_state_apply("default", old, v, mtime, &s), 0);
+	catalog_version_done(v);
+	day_state_unref(old);
+	return s;
+}
+
 static void dropped_is_final(void **state)
 {
 	(void)state;
-	struct catalog_state s = { 0 };
 	struct catalog_version v = { .version = 1, .whole = true };
 	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(1) });
 	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(2) });
-	assert_int_equal(catalog_apply(&s, &v), 0);
-	assert_int_equal(s.live.n, 2);
-	catalog_version_done(&v);
+	struct day_state *s = next_state(day_state_empty(7), &v, 100);
+	assert_int_equal(s->n_blocks, 2);
 	v = (struct catalog_version){ .version = 2 };
-	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_BLOCK, 0 });
-	assert_int_equal(catalog_apply(&s, &v), 0);
-	assert_int_equal(s.live.n, 1);
-	catalog_version_done(&v);
+	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_BLOCK, 0, 0 });
+	s = next_state(s, &v, 200);
+	assert_int_equal(s->n_blocks, 1);
 	v = (struct catalog_version){ .version = 3 };
 	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(1) });
-	assert_int_equal(catalog_apply(&s, &v), 0);
-	assert_int_equal(s.live.n, 1);
-	assert_true(catalog_is_dropped(&s, &(struct ulid){ { 1 } }));
-	catalog_version_done(&v);
-	catalog_state_done(&s);
+	s = next_state(s, &v, 300);
+	assert_int_equal(s->n_blocks, 1);
+	const struct catalog_dropped *d = day_state_dropped(s, &(struct ulid){ { 1 } });
+	assert_non_null(d);
+	assert_int_equal(d->since, 200); /* the store's time of the version that dropped it */
+	v = (struct catalog_version){ .version = 4 };
+	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_BLOCK, 0, 350 });
+	s = next_state(s, &v, 400);
+	d = day_state_dropped(s, &(struct ulid){ { 1 } });
+	assert_int_equal(d->since, 200);
+	assert_int_equal(d->gone, 350);
+	v = (struct catalog_version){ .version = 5 };
+	PUSH(&v.forgotten, ulid_of(1));
+	s = next_state(s, &v, 500);
+	assert_int_equal(s->n_dropped, 0);
+	day_state_unref(s);
 }
 
 static void catalogs_round_trip_and_find_flipped_bits(void **state)
 {
 	(void)state;
-	struct buf b = BUF_INIT(LIMIT);
+	struct buf b = BUF_INIT(LIMIT), records = BUF_INIT(LIMIT);
 	struct arena arena = ARENA_INIT(LIMIT);
-	struct catalog_service service = { STR("cart"), 7, 1000, -5, 5 };
+	struct dataset_hour hours[] = { { -3, 5 }, { 8, 2 } };
+	struct dataset_type type = { STR("cpu"), STR("nanoseconds"), STR("kind"), 7 };
+	struct str key = STR("pod");
+	struct dataset_info info = {
+		.service = STR("cart"), .profiles = 7, .samples = 30, .bytes_in = 1000, .bytes = { 1, 2, 3, 4 },
+		.min_time = -5, .max_time = 5, .types = &type, .n_types = 1, .label_keys = &key, .n_label_keys = 1,
+		.hours = hours, .n_hours = 2, .has_rollups = true,
+	}, *infos;
+	size_t n;
 	struct catalog_version v = { .version = 9, .whole = true }, back;
-	PUSH(&v.added, (struct catalog_block){ .ulid = ulid_of(3), .size = 77, .level = 2, .services = &service,
-	                                       .n_services = 1 });
-	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_SEGMENT, -9 });
+	catalog_put_service(&records, &info);
+	PUSH(&v.added, (struct catalog_block){ ulid_of(3), 77, 2, buf_slice(&records) });
+	PUSH(&v.dropped, (struct catalog_dropped){ ulid_of(1), DROPPED_SEGMENT, -9, 4 });
+	PUSH(&v.forgotten, ulid_of(6));
 	assert_int_equal(catalog_encode(&v, &b), 0);
-	assert_int_equal(catalog_decode(buf_slice(&b), &arena, &back, NULL), 0);
+	assert_int_equal(catalog_decode(buf_slice(&b), &back, NULL), 0);
 	assert_int_equal(back.version, 9);
 	assert_int_equal(back.added.n, 1);
-	assert_true(str_eq(back.added.v[0].services[0].service, STR("cart")));
-	assert_int_equal(back.added.v[0].services[0].min_time, -5);
 	assert_int_equal(back.dropped.v[0].since, -9);
+	assert_int_equal(back.dropped.v[0].gone, 4);
+	assert_int_equal(back.forgotten.n, 1);
+	assert_int_equal(catalog_get_services(back.added.v[0].services, &arena, &infos, &n), 0);
+	assert_int_equal(n, 1);
+	assert_true(str_eq(infos[0].service, STR("cart")) && infos[0].has_rollups && infos[0].min_time == -5);
+	assert_true(infos[0].hours[1].hour == 8 && infos[0].types[0].profiles == 7 && infos[0].bytes[3] == 4);
+	assert_true(str_eq(infos[0].label_keys[0], key) && infos[0].n_sample_label_keys == 0);
 	catalog_version_done(&back);
 	for (size_t bit = 0; bit < b.len * 8; bit++) {
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		if (catalog_decode(buf_slice(&b), &arena, &back, NULL) == 0) {
+		if (catalog_decode(buf_slice(&b), &back, NULL) == 0) {
 			assert_true(bit / 8 >= 8 && bit / 8 < 12); /* a lower format version */
 			catalog_version_done(&back);
 		}
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
-	VEC_DONE(&v.added);
-	VEC_DONE(&v.dropped);
+	catalog_version_done(&v);
 	arena_done(&arena);
+	buf_done(&records);
 	buf_done(&b);
 }
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The datasets of a view: its objects opened, in parallel, and what cannot be opened told apart. */
+
+#include <string.h>
+
+#include "internal.h"
+
+struct opening {
+	struct view *view;
+	const struct str *service;
+	const struct cancel *cancel;
+	const size_t *objects;
+	struct cached **cached;
+	int *results;
+	struct error *errors;
+};
+
+static int open_one(void *arg, size_t i)
+{
+	struct opening *o = arg;
+	int r = cancel_check(o->cancel);
+	if (r == 0)
+		r = cache_pin(o->view->db, o->view->live[o->objects[i]], &o->cached[i], &o->errors[i]);
+	o->results[i] = r;
+	return r == ERR_CANCELLED || r == -ENOMEM || r == -ETIMEDOUT ? r : 0;
+}
+
+static size_t choose(struct view *v, const struct str *service, int32_t from, int32_t to, size_t *objects)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		const struct live *l = v->live[i];
+		if (l->object.day >= from && l->object.day <= to && (!service || live_may_hold(l, *service)))
+			objects[n++] = i;
+	}
+	return n;
+}
+
+/* One part per dataset that is wanted; each pins the block for itself. */
+static int add_parts(struct opening *o, size_t i, struct parts *ret)
+{
+	struct live *l = o->view->live[o->objects[i]];
+	struct block *b = cached_block(o->cached[i]);
+	for (size_t k = 0; k < block_datasets(b); k++) {
+		if (o->service && !str_eq(block_info(b, k)->service, *o->service))
+			continue;
+		struct part *grown = realloc(ret->v, (ret->n + 1) * sizeof *grown);
+		if (!grown)
+			return -ENOMEM;
+		ret->v = grown;
+		struct cached *pin;
+		int r = cache_pin(o->view->db, l, &pin, NULL);
+		if (r < 0)
+			return r;
+		ret->v[ret->n++] = (struct part){ &l->object, block_dataset(cached_block(pin), k), pin };
+	}
+	return 0;
+}
+
+/* A vanished object of an old view means that the view is old; damage is counted and left out. */
+static int gather(struct opening *o, size_t n, struct parts *ret, struct error *err)
+{
+	int r = 0;
+	for (size_t i = 0; i < n; i++) {
+		int e = o->results[i];
+		if (e == 0 && r == 0)
+			r = add_parts(o, i, ret);
+		if (o->cached[i])
+			cache_unpin(o->view->db, o->cached[i]);
+		if (e == 0 || r < 0)
+			continue;
+		if (e == ERR_STORE_NOT_FOUND)
+			e = ERR_STALE;
+		bool damage = e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT;
+		if (damage && !ret->damaged++)
+			ret->damage = o->errors[i];
+		if (!damage)
+			r = error_set(err, e, "%s", error_text(&o->errors[i], e));
+	}
+	return r;
+}
+
+int view_parts(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, const struct cancel *cancel,
+               struct parts *ret, struct error *err)
+{
+	_free_ size_t *objects = malloc((v->n + 1) * sizeof *objects);
+	if (!objects)
+		return -ENOMEM;
+	size_t n = choose(v, service, from_day, to_day, objects);
+	_free_ struct cached **cached = calloc(n + 1, sizeof *cached);
+	_free_ int *results = calloc(n + 1, sizeof *results);
+	_free_ struct error *errors = calloc(n + 1, sizeof *errors);
+	if (!cached || !results || !errors)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		results[i] = ERR_CANCELLED;
+	struct opening o = { v, service, cancel, objects, cached, results, errors };
+	struct parts parts = { .view = view_ref(v) };
+	int stopped = pool_each(n > 1 ? v->db->pool : NULL, n, open_one, &o);
+	int r = gather(&o, n, &parts, err);
+	if (r == 0)
+		r = stopped;
+	if (r < 0) {
+		parts_done(&parts);
+		return r;
+	}
+	*ret = parts;
+	return 0;
+}
+
+void parts_done(struct parts *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		cache_unpin(p->view->db, p->v[i].pin);
+	free(p->v);
+	if (p->view)
+		view_unref(p->view);
+	*p = (struct parts){ 0 };
+}

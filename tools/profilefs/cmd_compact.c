@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+
+/* profilefs compact: merges, collects and expires, once or for ever. */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../../core/db/compact.h"
+#include "common.h"
+
+enum { OPT_GRACE = OPT_OF_COMMAND, OPT_MEMORY, OPT_SOLE };
+
+struct compact_args {
+	struct compact_options o;
+	bool sole;
+};
+
+/* "15m", "90s", "2h", "7d", "0": ns, at least 1. */
+static bool parse_duration(const char *s, int64_t *ret)
+{
+	static const struct { char unit; int64_t ns; } units[] = {
+		{ 's', NS_PER_S }, { 'm', NS_PER_MIN }, { 'h', NS_PER_HOUR }, { 'd', NS_PER_DAY },
+	};
+	char *end;
+	errno = 0;
+	long long n = strtoll(s, &end, 10);
+	if (errno || end == s || n < 0 || n > 100000)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (*end == units[i].unit && !end[1]) {
+			*ret = MAX(n * units[i].ns, INT64_C(1));
+			return true;
+		}
+	*ret = 1;
+	return n == 0 && !*end;
+}
+
+/* "256M": bytes, at least 16 MiB. */
+static bool parse_memory(const char *s, size_t *ret)
+{
+	char *end;
+	errno = 0;
+	unsigned long long n = strtoull(s, &end, 10);
+	if (errno || end == s || *s == '-' || n > 1 << 20)
+		return false;
+	unsigned shift = *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+	*ret = (size_t)n << shift;
+	return shift && !end[1] && *ret >= (size_t)16 << 20;
+}
+
+static void put_report(struct buf *out, const struct compact_report *r)
+{
+	char in[24], to[24];
+	buf_printf(out, "%" PRIu64 " merge%s: %" PRIu64 " objects of %s to %" PRIu64 " of %s, %" PRIu64 " profiles",
+	           r->merges, r->merges == 1 ? "" : "s", r->inputs, bytes_format(r->bytes_in, in), r->outputs,
+	           bytes_format(r->bytes_out, to), r->profiles);
+	if (r->duplicates)
+		buf_printf(out, ", %" PRIu64 " duplicates left out", r->duplicates);
+	buf_printf(out, "\n%" PRIu64 " object%s removed\n", r->removed, r->removed == 1 ? "" : "s");
+	if (r->damaged)
+		buf_printf(out, "%" PRIu64 " damaged, left where they are: see `profilefs check`\n", r->damaged);
+}
+
+static int compact_once(struct db *db, const struct compact_args *a, const char *store)
+{
+	_cleanup_(compactor_freep) struct compactor *c = NULL;
+	_buf_ struct buf out = BUF_INIT(1 << 16);
+	struct compact_report report = { 0 };
+	struct error err = { 0 };
+	int e = compactor_new(db, &a->o, &c);
+	if (!e)
+		e = compactor_pass(c, &report, &err);
+	if (e)
+		return fail(store, e, &err);
+	put_report(&out, &report);
+	return put_buf(&out);
+}
+
+static int take_option(const struct command *self, struct compact_args *a, struct common *common, int c, char **argv)
+{
+	switch (c) {
+	case OPT_GRACE:
+		if (parse_duration(optarg, &a->o.grace))
+			return -1;
+		return wrong_usage(self, "\"%s\" is no duration like 15m", optarg);
+	case OPT_MEMORY:
+		if (parse_memory(optarg, &a->o.memory))
+			return -1;
+		return wrong_usage(self, "\"%s\" is no size of 16M or more", optarg);
+	case OPT_SOLE:
+		a->sole = true;
+		return -1;
+	default:
+		return common_option(self, common, c, argv);
+	}
+}
+
+static int run_compact(const struct command *self, int argc, char **argv)
+{
+	static const struct option options[] = {
+		COMMON_LONG_OPTIONS,
+		{ "grace", required_argument, NULL, OPT_GRACE },
+		{ "memory", required_argument, NULL, OPT_MEMORY },
+		{ "sole-compactor", no_argument, NULL, OPT_SOLE },
+		{ 0 },
+	};
+	_cleanup_(session_done) struct session s = { 0 };
+	struct common common = { 0 };
+	struct compact_args a = { .o = { .settle = true } };
+	int rc;
+
+	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;)
+		if ((rc = take_option(self, &a, &common, c, argv)) >= 0)
+			return rc;
+	if ((rc = store_operand(self, &common, argc, argv)) >= 0)
+		return rc;
+	if (optind < argc)
+		return wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
+	common.sole_compactor = a.sole;
+	if ((rc = session_open(&s, &common, SESSION_WRITE)))
+		return rc;
+	return compact_once(s.db, &a, common.store);
+}
+
+const struct command cmd_compact = {
+	.name = "compact",
+	.synopsis = "[options] STORE",
+	.summary = "Merges what was written, and removes what is no longer needed",
+	.help = "      --grace TIME     how long replaced blocks stay for readers (default: 15m)\n"
+	        "      --memory SIZE    what one merge may take (default: 256M)\n"
+	        "      --sole-compactor promises that no other process compacts: for stores that do not\n"
+	        "                       create exclusively\n",
+	.run = run_compact,
+};
