@@ -31,7 +31,7 @@ struct mount_options {
 	bool foreground;          /* -f: the log goes to stderr */
 	bool read_only;           /* ro */
 	bool may_delete;          /* delete */
-	bool no_compact;          /* compact=no; for the caller */
+	bool no_compact;          /* compact=no */
 	bool nonempty;            /* mount over a directory that is not empty */
 	bool allow_other;
 	bool auto_unmount;

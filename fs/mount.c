@@ -181,6 +181,27 @@ static void show_mount(void *ctx, struct buf *out)
 		buf_printf(out, "%s %llu\n", counts[i].name, (unsigned long long)atomic_load(counts[i].value));
 }
 
+/* What this mount does to keep the store compact, and what nobody does. Costs no request. */
+static void show_compaction(void *ctx, struct buf *out)
+{
+	struct fs *fs = ctx;
+	struct background_status s = { 0 };
+	struct db_lag lag;
+	char when[TIME_LEN] = "never";
+	if (fs->compaction)
+		background_status(fs->compaction, &s);
+	db_lag_known(fs->db, &lag);
+	if (s.last_pass)
+		time_format_rfc3339(time_floor(s.last_pass, NS_PER_S), when);
+	buf_printf(out, "by_this_mount %s\nlast_pass %s\nmerges %llu\nprofiles_rewritten %llu\nobjects_removed %llu\n",
+	           fs->compaction ? "yes" : "no", when, (unsigned long long)s.merges, (unsigned long long)s.profiles,
+	           (unsigned long long)s.removed);
+	buf_printf(out, "segments %llu\noldest_segment_seconds %lld\nlate %s\n", (unsigned long long)lag.segments,
+	           (long long)(lag.age / NS_PER_S), lag.age > COMPACTION_LATE ? "yes" : "no");
+	if (s.error[0])
+		buf_printf(out, "last_error %s\n", s.error);
+}
+
 /* ---- building and taking down ---- */
 
 static void on_tick(struct fs *fs, int64_t now)
@@ -202,6 +223,8 @@ static int build_tree(struct mount *m, struct error *err)
 		e = inodes_new(root, &fs->inodes);
 	if (!e)
 		e = tree_add_status(fs->tree, "mount", show_mount, fs);
+	if (!e)
+		e = tree_add_status(fs->tree, "compaction", show_compaction, fs);
 	return e;
 }
 
@@ -219,9 +242,17 @@ static int build(struct mount *m, struct error *err)
 		e = pool_new(WRITE_THREADS, &fs->writes);
 	if (!e)
 		e = calls_new(fs, on_tick, &fs->calls);
+	if (!e && !fs->opts->read_only && !fs->opts->no_compact)
+		e = background_start(fs->db, &(struct compact_options){ 0 }, &fs->compaction);
 	if (e && err && !err->text[0])
 		error_set(err, e, "cannot start: %s", strerror(err_errno(e)));
 	return e;
+}
+
+static _Noreturn void end_without_store(struct fs *fs)
+{
+	log_msg(fs->log, LOG_LEVEL_WARNING, "the store does not answer: ending without it");
+	_exit(0);
 }
 
 /* A pool's threads cannot be left behind: where they are stuck in the store, the process ends. */
@@ -229,10 +260,8 @@ static void wait_for_work(struct fs *fs)
 {
 	int64_t end = clock_monotonic() + STUCK_TIME;
 	while (atomic_load(&fs->working)) {
-		if (clock_monotonic() > end) {
-			log_msg(fs->log, LOG_LEVEL_WARNING, "the store does not answer: ending without it");
-			_exit(0);
-		}
+		if (clock_monotonic() > end)
+			end_without_store(fs);
 		usleep(2000);
 	}
 }
@@ -248,6 +277,8 @@ static void take_down(struct mount *m)
 		calls_refuse(fs->calls);
 		calls_stop_timer(fs->calls);
 	}
+	if (!background_stop_within(TAKE_PTR(fs->compaction), STUCK_TIME))
+		end_without_store(fs);
 	wait_for_work(fs);
 	pool_free(fs->names);
 	renders_free(fs->renders);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "../core/base/pool.h"
+#include "../core/db/compact.h"
 #include "../core/paths/paths.h"
 #include "fs.h"
 
@@ -32,6 +33,7 @@ struct fs {
 	struct renders *renders;
 	struct uploads *uploads;
 	struct pool *names;  /* lookups, link targets and listings: may wait for the store */
+	struct background *compaction; /* NULL: read-only, or compact=no */
 	struct pool *writes; /* what close() and fsync() wait for */
 	atomic_bool stopping; /* new work is refused */
 	atomic_uint working;  /* tasks queued or running in any pool */

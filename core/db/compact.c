@@ -22,6 +22,7 @@ struct compactor {
 	struct compact_options o;
 	struct damaged_set damaged;
 	VEC(int32_t) failed; /* days of this pass that cannot be merged now */
+	int64_t collected;   /* db_uptime() of the last collection; 0: none yet */
 };
 
 int compactor_new(struct db *db, const struct compact_options *o, struct compactor **ret)
@@ -165,7 +166,7 @@ static int merge_one(struct compactor *c, struct merge_counts *counts, struct co
 	struct due due = { 0 };
 	struct error why = { 0 };
 	int64_t now = 0;
-	int r = db_view(c->db, 0, &v, err);
+	int r = view_quietly(c->db, 0, &v, err);
 	if (r == 0)
 		r = store_now(c->db->store, &now, err);
 	if (r == 0)
@@ -211,6 +212,12 @@ static int merge_all(struct compactor *c, struct compact_report *report, struct 
 
 /* ---- a pass ---- */
 
+static void comes_due(struct compact_report *report, int64_t in)
+{
+	in = MAX(in, NS_PER_MS);
+	report->next = report->next ? MIN(report->next, in) : in;
+}
+
 static int collect_all(struct compactor *c, struct compact_report *report, struct error *err)
 {
 	struct collect_options o = { .grace = c->o.grace };
@@ -218,7 +225,7 @@ static int collect_all(struct compactor *c, struct compact_report *report, struc
 	_days_ struct days days = { 0 };
 	int64_t now = 0;
 	_cleanup_(view_unrefp) struct view *v = NULL;
-	int r = db_view(c->db, 0, &v, err);
+	int r = view_quietly(c->db, 0, &v, err);
 	if (r == 0)
 		r = collect_days(c->db, v, &days, err);
 	for (size_t i = 0; i < days.n && r == 0; i++) {
@@ -231,10 +238,9 @@ static int collect_all(struct compactor *c, struct compact_report *report, struc
 	report->removed += n.removed;
 	report->condemned += n.condemned;
 	report->forgotten += n.forgotten;
-	if (r == 0 && n.next) {
-		int64_t in = MAX(n.next - now, NS_PER_MS);
-		report->next = report->next ? MIN(report->next, in) : in;
-	}
+	if (r == 0 && n.next)
+		comes_due(report, MAX(n.next - now, c->o.collect_every));
+	c->collected = db_uptime(c->db);
 	return r;
 }
 
@@ -243,5 +249,11 @@ int compactor_pass(struct compactor *c, struct compact_report *report, struct er
 	int r = db_may_commit(c->db, err);
 	if (r == 0)
 		r = merge_all(c, report, err);
-	return r < 0 ? r : collect_all(c, report, err);
+	if (r < 0)
+		return r;
+	int64_t due_in = c->collected ? c->collected + c->o.collect_every - db_uptime(c->db) : 0;
+	if (due_in <= 0)
+		return collect_all(c, report, err);
+	comes_due(report, due_in);
+	return 0;
 }

@@ -84,6 +84,12 @@ static void locks_init(struct db *db)
 	pthread_mutex_init(&db->ids.lock, NULL);
 	pthread_mutex_init(&db->committer.lock, NULL);
 	pthread_cond_init(&db->committer.done, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&db->news.lock, NULL);
+	pthread_cond_init(&db->news.came, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }
 
 int db_open(struct store *store, const struct db_options *opts, struct db **ret, struct error *err)
@@ -133,6 +139,8 @@ void db_close(struct db *db)
 	pthread_mutex_destroy(&db->ids.lock);
 	pthread_mutex_destroy(&db->committer.lock);
 	pthread_cond_destroy(&db->committer.done);
+	pthread_mutex_destroy(&db->news.lock);
+	pthread_cond_destroy(&db->news.came);
 	free(db->tenant);
 	free(db);
 }

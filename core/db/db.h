@@ -11,6 +11,7 @@
 #include "../store/store.h"
 
 #define DB_FORMAT 1                     /* the store's format, in the object FORMAT */
+#define COMPACTION_LATE (5 * NS_PER_MIN) /* a segment that is older shows that nothing compacts the store */
 #define VIEW_MAX_AGE NS_PER_S           /* design: a view is at most 1 s old */
 
 struct db;
@@ -148,6 +149,16 @@ int bulk_add(struct bulk *b, const struct db_write *w, struct db_written *ret, s
 int bulk_flush(struct bulk *b, struct error *err);
 
 /* ---- the whole store, for check and stat ---- */
+
+/* What waits for compaction. Late: an age over COMPACTION_LATE. */
+struct db_lag {
+	uint64_t segments;
+	int64_t age;       /* of the oldest segment, by the store's time: ns */
+};
+/* As the view of now says: two LISTs and the store's time. */
+int db_lag(struct db *db, struct db_lag *ret, struct error *err);
+/* As the last view said, which may be old, with the time that has passed since: no request. */
+void db_lag_known(struct db *db, struct db_lag *ret);
 
 struct db_stats {
 	uint64_t objects, object_bytes, segments, segment_bytes, blocks, block_bytes, catalogs, catalog_bytes, markers;

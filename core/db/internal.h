@@ -33,6 +33,8 @@ void view_note_segment(struct db *db, int32_t day, const struct ulid *ulid, cons
                        int64_t put_at);
 /* The next view is a new one. */
 void view_expire(struct db *db);
+/* db_view() for compaction itself, which wakes nobody. */
+int view_quietly(struct db *db, int64_t max_age, struct view **ret, struct error *err);
 /* ns that pass also while the machine sleeps: how old things are here. */
 int64_t db_uptime(struct db *db);
 
@@ -134,6 +136,17 @@ void segment_done(struct segment *s);
 /* Fills service, labels, time, id; the hash is computed here. */
 int write_prepare(const struct db_write *w, struct profile_meta *meta, struct error *err);
 
+/* ---- news (background.c) ---- */
+
+/* What a compactor thread waits for: segments that this process wrote, or that a view showed. */
+struct news {
+	pthread_mutex_t lock;
+	pthread_cond_t came;
+	uint64_t n; /* under lock */
+};
+
+void news_note(struct db *db);
+
 /* ---- the database ---- */
 
 struct db {
@@ -154,6 +167,8 @@ struct db {
 	struct marker_cache markers;
 	struct id_indexes ids;
 	struct committer committer;
+	struct news news;
+	int64_t lag_logged;        /* under view_lock: db_uptime() */
 	atomic_bool format_known;
 	atomic_bool exclusive_known;
 };

@@ -266,22 +266,114 @@ static int refresh(struct db *db, struct view **ret, struct error *err)
 	return e;
 }
 
-int db_view(struct db *db, int64_t max_age, struct view **ret, struct error *err)
+/* The ages of segments against `now`, a time of the store's; own ones that were not listed yet are new. */
+static struct db_lag view_lag(const struct view *v, int64_t now)
+{
+	struct db_lag lag = { 0 };
+	for (size_t i = 0; i < v->n; i++) {
+		const struct object *o = &v->live[i]->object;
+		lag.segments += !o->is_block;
+		if (!o->is_block && o->mtime)
+			lag.age = MAX(lag.age, now - o->mtime);
+	}
+	return lag;
+}
+
+/* The latest time that the store itself is known to have given: a lower bound of its own now. */
+static int64_t newest_time(const struct view *v)
+{
+	int64_t newest = INT64_MIN;
+	for (size_t i = 0; i < v->n; i++)
+		if (v->live[i]->object.mtime)
+			newest = MAX(newest, v->live[i]->object.mtime);
+	for (size_t i = 0; i < v->n_days; i++)
+		newest = MAX(newest, v->days[i]->mtime);
+	return newest;
+}
+
+int db_lag(struct db *db, struct db_lag *ret, struct error *err)
+{
+	_cleanup_(view_unrefp) struct view *v = NULL;
+	int64_t now;
+	int r = db_view(db, 0, &v, err);
+	if (r == 0)
+		r = store_now(db->store, &now, err);
+	if (r == 0)
+		*ret = view_lag(v, now);
+	return r;
+}
+
+void db_lag_known(struct db *db, struct db_lag *ret)
+{
+	*ret = (struct db_lag){ 0 };
+	pthread_mutex_lock(&db->view_lock);
+	if (db->view) {
+		*ret = view_lag(db->view, newest_time(db->view));
+		ret->age += ret->segments ? db_uptime(db) - db->view->made : 0;
+	}
+	pthread_mutex_unlock(&db->view_lock);
+}
+
+/* Nobody compacts, or not fast enough. */
+static void log_lag(struct db *db, const struct view *v)
+{
+	int64_t now = db_uptime(db);
+	struct db_lag lag = view_lag(v, newest_time(v));
+	if (lag.age <= COMPACTION_LATE || (db->lag_logged && now - db->lag_logged < NS_PER_HOUR))
+		return;
+	db->lag_logged = now;
+	log_msg(db->log, LOG_LEVEL_WARNING, "segments are %lld minutes old: nothing compacts this store, or not fast "
+	        "enough; run `profilefs compact --watch`", (long long)(lag.age / NS_PER_MIN));
+}
+
+static bool has_segments(const struct view *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (!v->live[i]->object.is_block)
+			return true;
+	return false;
+}
+
+/* Takes the new view. *ret: whether it shows segments, and not the same as the view before. */
+static int renew(struct db *db, bool *ret, struct error *err)
+{
+	struct view *fresh;
+	uint64_t before = db->view ? db->view->generation : 0;
+	int r = refresh(db, &fresh, err);
+	if (r < 0)
+		return r;
+	view_unref(db->view);
+	db->view = fresh;
+	db->view_expired = false;
+	*ret = fresh->generation != before && has_segments(fresh);
+	log_lag(db, fresh);
+	return 0;
+}
+
+static int take_view(struct db *db, int64_t max_age, struct view **ret, bool *news, struct error *err)
 {
 	int r = 0;
 	pthread_mutex_lock(&db->view_lock);
-	if (!db->view || db->view_expired || max_age <= 0 || db_uptime(db) - db->view->made > max_age) {
-		struct view *fresh;
-		r = refresh(db, &fresh, err);
-		if (r == 0) {
-			view_unref(db->view);
-			db->view = fresh;
-			db->view_expired = false;
-		}
-	}
+	if (!db->view || db->view_expired || max_age <= 0 || db_uptime(db) - db->view->made > max_age)
+		r = renew(db, news, err);
 	if (r == 0)
 		*ret = view_ref(db->view);
 	pthread_mutex_unlock(&db->view_lock);
+	return r;
+}
+
+int view_quietly(struct db *db, int64_t max_age, struct view **ret, struct error *err)
+{
+	bool news;
+	return take_view(db, max_age, ret, &news, err);
+}
+
+int db_view(struct db *db, int64_t max_age, struct view **ret, struct error *err)
+{
+	bool news = false;
+	int r = take_view(db, max_age, ret, &news, err);
+	if (news)
+		news_note(db);
 	return r;
 }
 

@@ -148,6 +148,8 @@ int segment_put(struct db *db, struct segment *s, struct error *err)
 	r = put_all(&j, err);
 	if (r == 0)
 		view_note_segment(db, s->day, &ulid, key, bytes.len, db_uptime(db));
+	if (r == 0)
+		news_note(db);
 	return r;
 }
 

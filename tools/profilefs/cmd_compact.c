@@ -3,16 +3,18 @@
 /* profilefs compact: merges, collects and expires, once or for ever. */
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "../../core/db/compact.h"
 #include "common.h"
 
-enum { OPT_GRACE = OPT_OF_COMMAND, OPT_MEMORY, OPT_SOLE };
+enum { OPT_GRACE = OPT_OF_COMMAND, OPT_MEMORY, OPT_SOLE, OPT_WATCH };
 
 struct compact_args {
 	struct compact_options o;
-	bool sole;
+	bool sole, watch;
 };
 
 /* "15m", "90s", "2h", "7d", "0": ns, at least 1. */
@@ -76,6 +78,32 @@ static int compact_once(struct db *db, const struct compact_args *a, const char 
 	return put_buf(&out);
 }
 
+/* Before any thread is made: the signals that end it are waited for. */
+static void block_ending(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+static int compact_for_ever(struct db *db, const struct compact_args *a, const sigset_t *ending, const char *store)
+{
+	struct compact_options o = a->o;
+	struct background *b;
+	int sig;
+	o.settle = false;
+	o.poll = true;
+	int e = background_start(db, &o, &b);
+	if (e)
+		return fail(store, e, NULL);
+	while (sigwait(ending, &sig))
+		;
+	background_stop(b);
+	return EXIT_DONE;
+}
+
 static int take_option(const struct command *self, struct compact_args *a, struct common *common, int c, char **argv)
 {
 	switch (c) {
@@ -90,6 +118,9 @@ static int take_option(const struct command *self, struct compact_args *a, struc
 	case OPT_SOLE:
 		a->sole = true;
 		return -1;
+	case OPT_WATCH:
+		a->watch = true;
+		return -1;
 	default:
 		return common_option(self, common, c, argv);
 	}
@@ -102,6 +133,7 @@ static int run_compact(const struct command *self, int argc, char **argv)
 		{ "grace", required_argument, NULL, OPT_GRACE },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "sole-compactor", no_argument, NULL, OPT_SOLE },
+		{ "watch", no_argument, NULL, OPT_WATCH },
 		{ 0 },
 	};
 	_cleanup_(session_done) struct session s = { 0 };
@@ -117,16 +149,20 @@ static int run_compact(const struct command *self, int argc, char **argv)
 	if (optind < argc)
 		return wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
 	common.sole_compactor = a.sole;
+	sigset_t ending;
+	if (a.watch)
+		block_ending(&ending);
 	if ((rc = session_open(&s, &common, SESSION_WRITE)))
 		return rc;
-	return compact_once(s.db, &a, common.store);
+	return a.watch ? compact_for_ever(s.db, &a, &ending, common.store) : compact_once(s.db, &a, common.store);
 }
 
 const struct command cmd_compact = {
 	.name = "compact",
 	.synopsis = "[options] STORE",
 	.summary = "Merges what was written, and removes what is no longer needed",
-	.help = "      --grace TIME     how long replaced blocks stay for readers (default: 15m)\n"
+	.help = "      --watch          goes on for ever: looks every 2 s, up to every minute while nothing comes\n"
+	        "      --grace TIME     how long replaced blocks stay for readers (default: 15m)\n"
 	        "      --memory SIZE    what one merge may take (default: 256M)\n"
 	        "      --sole-compactor promises that no other process compacts: for stores that do not\n"
 	        "                       create exclusively\n",
