@@ -2,7 +2,8 @@
 
 /*
  * Which profiles are there already. An index holds the ids of one service and day; it takes in the objects that a view
- * has and it has not seen yet. The readers leave duplicates out anyway; this only spares writing them again.
+ * has and it has not seen yet, and no longer counts those that a view lacks: what was deleted may be written again.
+ * The readers leave duplicates out anyway; this only spares writing them again.
  */
 
 #include <string.h>
@@ -19,32 +20,36 @@ static uint64_t ulid_hash(const struct ulid *u)
 	return hash_bytes(u->b, sizeof u->b);
 }
 
-static bool holds(const struct idset *set, const struct ulid *known, const struct ulid *u)
+enum object_state { OBJECT_GONE, OBJECT_THERE };
+
+static bool holds(const struct id_index *x, const struct ulid *u)
 {
-	for (struct idset_probe p = idset_probe(set, ulid_hash(u)); idset_next(set, &p);)
-		if (!memcmp(known[p.id].b, u->b, sizeof u->b))
+	for (struct idset_probe p = idset_probe(&x->ids, ulid_hash(u)); idset_next(&x->ids, &p);) {
+		const struct known_id *k = &x->known.v[p.id];
+		if (!ulid_cmp(&k->id, u) && x->objects.v[k->object].state == OBJECT_THERE)
 			return true;
+	}
 	return false;
 }
 
-#define REMEMBER(set, vec, u)                                                                      \
-	({                                                                                         \
-		struct ulid *_slot = VEC_GROW(vec, 1);                                             \
-		int _r = _slot ? idset_add(set, ulid_hash(u), (uint32_t)(vec)->n) : -ENOMEM;       \
-		if (_r == 0) {                                                                     \
-			*_slot = *(u);                                                             \
-			(vec)->n++;                                                                \
-		}                                                                                  \
-		_r;                                                                                \
-	})
+static int remember(struct id_index *x, const struct ulid *u, uint32_t object)
+{
+	struct known_id *slot = VEC_GROW(&x->known, 1);
+	int r = slot ? idset_add(&x->ids, ulid_hash(u), (uint32_t)x->known.n) : -ENOMEM;
+	if (r < 0)
+		return r;
+	*slot = (struct known_id){ *u, object };
+	x->known.n++;
+	return 0;
+}
 
 static void index_free(struct id_index *x)
 {
 	if (!x)
 		return;
 	free(x->service);
-	idset_done(&x->objects);
-	VEC_DONE(&x->object_ids);
+	VEC_DONE(&x->objects);
+	idset_done(&x->by_ulid);
 	idset_done(&x->ids);
 	VEC_DONE(&x->known);
 	free(x);
@@ -98,18 +103,90 @@ static struct id_index *index_find(struct id_indexes *ids, struct str service, i
 	return *slot = x;
 }
 
+static struct id_object *find_object(struct id_index *x, const struct ulid *ulid)
+{
+	for (struct idset_probe p = idset_probe(&x->by_ulid, ulid_hash(ulid)); idset_next(&x->by_ulid, &p);)
+		if (!ulid_cmp(&x->objects.v[p.id].ulid, ulid))
+			return &x->objects.v[p.id];
+	return NULL;
+}
+
+static struct id_object *add_object(struct id_index *x, const struct ulid *ulid)
+{
+	struct id_object *o = VEC_GROW(&x->objects, 1);
+	if (!o || idset_add(&x->by_ulid, ulid_hash(ulid), (uint32_t)x->objects.n) < 0)
+		return NULL;
+	x->objects.n++;
+	*o = (struct id_object){ *ulid, 0, OBJECT_THERE };
+	return o;
+}
+
 static int take_part(struct id_index *x, const struct part *part, struct error *err)
 {
 	const struct profiles *p;
-	if (holds(&x->objects, x->object_ids.v, &part->object->ulid))
+	struct id_object *o = find_object(x, &part->object->ulid);
+	if (o) {
+		x->dead -= o->state == OBJECT_GONE ? o->ids : 0;
+		o->state = OBJECT_THERE;
 		return 0;
+	}
 	int r = dataset_profiles(part->dataset, &p, err);
+	o = r == 0 ? add_object(x, &part->object->ulid) : NULL;
+	if (!o)
+		return r < 0 ? r : -ENOMEM;
 	for (uint32_t i = 0; r == 0 && i < p->n; i++) {
 		struct ulid id = profile_row_id(&p->rows[i]);
-		if (!holds(&x->ids, x->known.v, &id))
-			r = REMEMBER(&x->ids, &x->known, &id);
+		r = remember(x, &id, (uint32_t)(x->objects.n - 1));
+		o->ids += r == 0;
 	}
-	return r < 0 ? r : REMEMBER(&x->objects, &x->object_ids, &part->object->ulid);
+	return r;
+}
+
+static void all_gone(struct id_index *x)
+{
+	x->dead = x->known.n;
+	for (size_t i = 0; i < x->objects.n; i++)
+		x->objects.v[i].state = OBJECT_GONE;
+}
+
+static int keep_objects(struct id_index *x, uint32_t *ret_place)
+{
+	size_t n = x->objects.n;
+	int r = 0;
+	x->objects.n = 0;
+	idset_clear(&x->by_ulid);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct id_object o = x->objects.v[i];
+		ret_place[i] = o.state == OBJECT_THERE ? (uint32_t)x->objects.n : UINT32_MAX;
+		if (o.state != OBJECT_THERE)
+			continue;
+		struct id_object *slot = add_object(x, &o.ulid);
+		r = slot ? 0 : -ENOMEM;
+		if (slot)
+			*slot = o;
+	}
+	return r;
+}
+
+/* Where most of what is known is of objects that are gone, the index keeps only what is there. */
+static int leave_out_dead(struct id_index *x)
+{
+	if (x->dead <= x->known.n / 2)
+		return 0;
+	_free_ uint32_t *place = malloc((x->objects.n + 1) * sizeof *place);
+	int r = place ? keep_objects(x, place) : -ENOMEM;
+	size_t n = 0;
+	idset_clear(&x->ids);
+	for (size_t i = 0; i < x->known.n && r == 0; i++) {
+		struct known_id k = x->known.v[i];
+		if (place[k.object] == UINT32_MAX)
+			continue;
+		x->known.v[n] = (struct known_id){ k.id, place[k.object] };
+		r = idset_add(&x->ids, ulid_hash(&k.id), (uint32_t)n++);
+	}
+	x->known.n = n;
+	x->dead = 0;
+	return r;
 }
 
 static bool is_damage(int e)
@@ -124,13 +201,16 @@ static int index_update(struct db *db, struct id_index *x, struct view *v, struc
 	struct str service = { x->service, x->service_len };
 	_parts_ struct parts parts = { 0 };
 	int r = view_parts(v, &service, x->day, x->day, NULL, &parts, err);
+	if (r == 0)
+		all_gone(x);
 	for (size_t i = 0; r == 0 && i < parts.n; i++) {
 		r = take_part(x, &parts.v[i], err);
 		if (is_damage(r))
 			r = 0; /* what a damaged object held is written again */
 	}
 	if (r == 0)
-		x->generation = v->generation;
+		r = leave_out_dead(x);
+	x->generation = r == 0 ? v->generation : 0;
 	return r;
 }
 
@@ -142,7 +222,7 @@ static int look_up(struct db *db, struct view *v, struct str service, int32_t da
 	int r = x ? index_update(db, x, v, err) : -ENOMEM;
 	if (r == 0) {
 		x->used = clock_monotonic();
-		*ret = holds(&x->ids, x->known.v, id);
+		*ret = holds(x, id);
 	}
 	pthread_mutex_unlock(&db->ids.lock);
 	return r;

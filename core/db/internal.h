@@ -89,6 +89,18 @@ void markers_done(struct marker_cache *m);
 
 /* ---- ids (ids.c) ---- */
 
+/* Where an id is: once that object is gone from the view, the id is no duplicate any more, unless others have it. */
+struct known_id {
+	struct ulid id;
+	uint32_t object;
+};
+
+struct id_object {
+	struct ulid ulid;
+	uint32_t ids;   /* how many */
+	uint8_t state;  /* enum object_state */
+};
+
 /* The ids of one service and day that are in the store: how a write sees a duplicate. */
 struct id_index {
 	char *service;
@@ -96,10 +108,11 @@ struct id_index {
 	int32_t day;
 	uint64_t generation;      /* of the view it has taken in */
 	int64_t used;
-	struct idset objects;     /* ulids taken in */
-	VEC(struct ulid) object_ids;
+	VEC(struct id_object) objects; /* taken in */
+	struct idset by_ulid;     /* of `objects` */
 	struct idset ids;
-	VEC(struct ulid) known;
+	VEC(struct known_id) known;
+	size_t dead;              /* of `known`: their object is gone */
 };
 
 struct id_indexes {

@@ -58,7 +58,34 @@ static int add_parts(struct opening *o, size_t i, struct parts *ret)
 	return 0;
 }
 
-/* A vanished object of an old view means that the view is old; damage is counted and left out. */
+/* Whether the newest view has the object too: then it is not that the view at hand is old. */
+static bool is_still_live(struct db *db, const struct object *o)
+{
+	_cleanup_(view_unrefp) struct view *now = NULL;
+	if (db_view(db, 0, &now, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < now->n; i++)
+		if (now->live[i]->object.day == o->day && !ulid_cmp(&now->live[i]->object.ulid, &o->ulid))
+			return true;
+	return false;
+}
+
+/* An object that is not there: damage where the newest version has it, otherwise the view is old. */
+static int judge_missing(struct opening *o, size_t i)
+{
+	const struct object *object = &o->view->live[o->objects[i]]->object;
+	if (!is_still_live(o->view->db, object))
+		return ERR_STALE;
+	error_set(&o->errors[i], ERR_CORRUPT_MISSING, "%s: the object is missing", object->key);
+	return ERR_CORRUPT_MISSING;
+}
+
+static bool is_damage(int e)
+{
+	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT || e == ERR_CORRUPT_MISSING;
+}
+
+/* Damage is counted and left out. */
 static int gather(struct opening *o, size_t n, struct parts *ret, struct error *err)
 {
 	int r = 0;
@@ -71,11 +98,10 @@ static int gather(struct opening *o, size_t n, struct parts *ret, struct error *
 		if (e == 0 || r < 0)
 			continue;
 		if (e == ERR_STORE_NOT_FOUND)
-			e = ERR_STALE;
-		bool damage = e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT;
-		if (damage && !ret->damaged++)
+			e = judge_missing(o, i);
+		if (is_damage(e) && !ret->damaged++)
 			ret->damage = o->errors[i];
-		if (!damage)
+		if (!is_damage(e))
 			r = error_set(err, e, "%s", error_text(&o->errors[i], e));
 	}
 	return r;
