@@ -288,70 +288,82 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		op_lookup(req, parent, name);
 }
 
-/* A rmdir or unlink of something that is made from the data. */
-static void remove_from_tree(struct fs *fs, fuse_req_t req, struct place *p, bool holds_data)
-{
-	if (!fs->opts->may_delete)
-		fs_deny(fs, req, p->in, p->at.name, -EPERM, "removing needs the mount option 'delete'");
-	else if (holds_data)
-		fs_deny(fs, req, p->in, p->at.name, -EOPNOTSUPP,
-		        "deletion needs compaction, which this version does not have");
-	else
-		fuse_reply_err(req, 0); /* it is made anew from the data: so that rm -r goes on */
-}
+#define NEEDS_DELETE "removing needs the mount option 'delete'"
 
-struct rmdir_call {
+struct remove_call {
 	struct call call;
 	struct place place;
 	char *name;
 	struct buf raw;
+	bool folder;
 };
 
-static void rmdir_done(struct call *c)
+static void remove_done(struct call *c)
 {
-	struct rmdir_call *rc = (struct rmdir_call *)c;
+	struct remove_call *rc = (struct remove_call *)c;
 	place_done(&rc->place);
 	free(rc->name);
 	buf_done(&rc->raw);
 }
 
 /* A service that was made by mkdir and has no data yet is only a name. */
-static bool forget_service(struct rmdir_call *rc)
+static bool forget_service(struct remove_call *rc)
 {
 	struct fs *fs = rc->call.fs;
 	struct str raw = { (const char *)rc->raw.data, rc->raw.len - 1 };
-	if (rc->place.in->ino != FUSE_ROOT_ID || db_has_service(fs->db, raw, VIEW_MAX_AGE))
+	if (!rc->folder || rc->place.in->ino != FUSE_ROOT_ID || db_has_service(fs->db, raw, VIEW_MAX_AGE))
 		return false;
 	return !tree_forget_service(fs->tree, raw.s);
 }
 
-static void run_rmdir(struct call *c)
+/* What is made anew from the data is removed without effect, so that rm -r goes on. */
+static int remove_data(struct remove_call *rc, struct error *err)
 {
-	struct rmdir_call *rc = (struct rmdir_call *)c;
-	bool forgotten = forget_service(rc), data = strncmp(rc->name, "by-", 3) && strcmp(rc->name, "profiles");
+	struct fs *fs = rc->call.fs;
+	struct db_deleted deleted;
+	struct node *node = NULL;
+	if (!fs->opts->may_delete)
+		return error_set(err, -EPERM, NEEDS_DELETE);
+	if (!rc->place.node)
+		return error_set(err, -ENOENT, "no such name");
+	int e = tree_lookup(fs->tree, rc->place.node, rc->name, NULL, &node, err);
+	if (!e)
+		e = tree_remove(fs->tree, node, false, &deleted, err);
+	node_unref(node);
+	return e;
+}
+
+static void run_remove(struct call *c)
+{
+	struct remove_call *rc = (struct remove_call *)c;
+	struct error err = { 0 };
+	int e = forget_service(rc) ? 0 : remove_data(rc, &err);
 	if (call_claim(c)) {
-		if (forgotten)
-			fuse_reply_err(c->req, 0);
+		if (e)
+			deny_error(c->fs, c->req, &rc->place, e, &err);
 		else
-			remove_from_tree(c->fs, c->req, &rc->place, data);
+			fuse_reply_err(c->req, 0);
 	}
 	call_unref(c);
 }
 
-static void rmdir_in_tree(struct fs *fs, fuse_req_t req, struct place *p)
+/* Deleting waits for the store as long as it takes: it is one commit, and no half of it is of use. */
+static void remove_in_tree(struct fs *fs, fuse_req_t req, struct place *p, bool folder)
 {
-	struct rmdir_call *rc = call_new(fs, req, sizeof *rc, 0, CALL_DEADLINE);
+	bool deletes = fs->opts->may_delete;
+	struct remove_call *rc = call_new(fs, req, sizeof *rc, 0, deletes ? 0 : CALL_DEADLINE);
 	if (!rc)
 		return;
-	rc->call.run = run_rmdir;
-	rc->call.done = rmdir_done;
+	rc->call.run = run_remove;
+	rc->call.done = remove_done;
 	rc->place = *p;
 	rc->raw = BUF_INIT(4096);
+	rc->folder = folder;
 	rc->name = strdup(p->at.name);
 	*p = (struct place){ .fs = fs };
 	if (rc->name && !raw_name(rc->name, &rc->raw)) {
 		rc->place.at.name = rc->name;
-		call_submit(&rc->call, fs->names);
+		call_submit(&rc->call, deletes ? fs->writes : fs->names);
 		return;
 	}
 	call_reply(&rc->call, -ENOMEM);
@@ -366,7 +378,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	int e = upload_unlink(fs->uploads, parent, name);
 	if (e == -ENOENT)
-		rmdir_in_tree(fs, req, &p);
+		remove_in_tree(fs, req, &p, true);
 	else
 		fuse_reply_err(req, err_errno(e));
 }
@@ -387,8 +399,12 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int e = upload_unlink(fs->uploads, parent, name);
 	if (e != -ENOENT)
 		fuse_reply_err(req, err_errno(e));
+	else if (!fs->opts->may_delete)
+		fs_deny(fs, req, p.in, name, -EPERM, NEEDS_DELETE);
+	else if (is_profile(&p))
+		remove_in_tree(fs, req, &p, false);
 	else
-		remove_from_tree(fs, req, &p, is_profile(&p));
+		fuse_reply_err(req, 0);
 }
 
 /* ---- rename and links ---- */

@@ -159,8 +159,8 @@ static bool is_fatal(int e)
 }
 
 /* One merge. *ret: whether there was one to do. A day whose merge fails is left for the next pass. */
-static int merge_one(struct compactor *c, struct merge_counts *counts, struct compact_report *report, bool *ret,
-                     struct error *err)
+static int merge_locked(struct compactor *c, struct merge_counts *counts, struct compact_report *report, bool *ret,
+                        struct error *err)
 {
 	_cleanup_(view_unrefp) struct view *v = NULL;
 	struct due due = { 0 };
@@ -184,6 +184,15 @@ static int merge_one(struct compactor *c, struct merge_counts *counts, struct co
 	}
 	report->next = due.next ? MAX(due.next - now, NS_PER_MS) : 0;
 	merge_plan_done(&due.plan);
+	return r;
+}
+
+static int merge_one(struct compactor *c, struct merge_counts *counts, struct compact_report *report, bool *ret,
+                     struct error *err)
+{
+	pthread_mutex_lock(&c->db->merge_lock);
+	int r = merge_locked(c, counts, report, ret, err);
+	pthread_mutex_unlock(&c->db->merge_lock);
 	return r;
 }
 

@@ -78,6 +78,7 @@ static int refuse_foreign(struct db *db, struct error *err)
 static void locks_init(struct db *db)
 {
 	pthread_mutex_init(&db->view_lock, NULL);
+	pthread_mutex_init(&db->merge_lock, NULL);
 	pthread_mutex_init(&db->cache.lock, NULL);
 	pthread_cond_init(&db->cache.opened, NULL);
 	pthread_mutex_init(&db->markers.lock, NULL);
@@ -133,6 +134,7 @@ void db_close(struct db *db)
 	markers_done(&db->markers);
 	ids_done(&db->ids);
 	pthread_mutex_destroy(&db->view_lock);
+	pthread_mutex_destroy(&db->merge_lock);
 	pthread_mutex_destroy(&db->cache.lock);
 	pthread_cond_destroy(&db->cache.opened);
 	pthread_mutex_destroy(&db->markers.lock);

@@ -148,6 +148,26 @@ DEFINE_CLEANUP(struct bulk *, bulk_free);
 int bulk_add(struct bulk *b, const struct db_write *w, struct db_written *ret, struct error *err);
 int bulk_flush(struct bulk *b, struct error *err);
 
+/* ---- deleting ---- */
+
+/* Which profiles. */
+struct db_which {
+	const struct str *service; /* NULL: of every service */
+	int32_t from_day, to_day;  /* inclusive */
+	const struct str *type;    /* as types are listed: profiles that have it, with all their types; NULL: any */
+	const struct ulid *id;     /* NULL: any */
+};
+
+struct db_deleted {
+	uint64_t profiles, days, objects; /* objects: rewritten without them, or dropped */
+};
+
+/*
+ * Deletes them, one commit per day: for every reader whose view is newer, with this process's own at once. What is
+ * written meanwhile is not touched. The bytes go at the next collections. dry_run only counts.
+ */
+int db_delete(struct db *db, const struct db_which *which, bool dry_run, struct db_deleted *ret, struct error *err);
+
 /* ---- the whole store, for check and stat ---- */
 
 /* What waits for compaction. Late: an age over COMPACTION_LATE. */

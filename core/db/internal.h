@@ -181,6 +181,7 @@ struct db {
 	struct id_indexes ids;
 	struct committer committer;
 	struct news news;
+	pthread_mutex_t merge_lock; /* one merge or deletion of this process at a time: they would undo each other's */
 	int64_t lag_logged;        /* under view_lock: db_uptime() */
 	atomic_bool format_known;
 	atomic_bool exclusive_known;

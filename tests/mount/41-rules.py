@@ -323,11 +323,24 @@ def test_removing_with_the_option():
         os.unlink(f'{cpu}/by-region/eu')
         os.rmdir(f'{cpu}/by-region')
         os.rmdir(m.sub('web', DAY, 'profiles'))
-        for call in (lambda: os.unlink(m.sub('web', DAY, 'profiles', profiles(m)[0])), lambda: os.rmdir(cpu),
-                     lambda: os.rmdir(m.sub('web', DAY)), lambda: os.rmdir(m.sub('web'))):
-            assert error_of(call) == errno.EOPNOTSUPP
-        assert 'compaction' in m.errors()
         assert len(profiles(m)) == 1
+        assert error_of(lambda: os.rmdir(m.sub('web', 'region=eu'))) == errno.EPERM and 'a service, a day' in m.errors()
+
+
+def test_deleting_with_the_option():
+    with Mount(options='delete') as m:
+        fill(m, count=4)
+        fill(m, services=('shop',), count=2)
+        os.unlink(m.sub('web', DAY, 'profiles', profiles(m)[0]))
+        assert len(profiles(m)) == 3
+        os.rmdir(m.sub('web', DAY, 'cpu'))
+        assert 'web' not in os.listdir(m.path) and len(all_profiles(m, 'shop')) == 2
+        fill(m, count=4)
+        assert len(profiles(m)) == 4  # ids of deleted profiles are no duplicates
+        os.rmdir(m.sub('web', DAY))
+        assert 'web' not in os.listdir(m.path)
+        os.rmdir(m.sub('shop'))
+        assert 'shop' not in os.listdir(m.path)
 
 
 def test_the_reason_can_be_read():

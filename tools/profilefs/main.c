@@ -10,11 +10,11 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
-	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_check, &cmd_stat, &cmd_compact,
+	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
 };
 
 /* Commands of the design that this version does not have: a clear answer rather than "no such command". */
-static const char *const absent[] = { "receive", "rm" };
+static const char *const absent[] = { "receive" };
 
 static const struct command *find_command(const char *name)
 {
