@@ -52,7 +52,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path) ? -1 : 0;
 }
 
-void tree_remove(const char *path)
+void folder_remove(const char *path)
 {
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }

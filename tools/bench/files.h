@@ -10,4 +10,4 @@ int file_read(const char *path, struct buf *out, struct error *err);
 /* Makes missing directories. */
 int file_write(const char *path, struct slice data, struct error *err);
 /* Removes a directory and what is in it. */
-void tree_remove(const char *path);
+void folder_remove(const char *path);

@@ -200,6 +200,6 @@ int phase_ack(void *arg)
 	figure_number(&f, "max_ms", ms.n ? ms.v[ms.n - 1] : 0);
 	figure_number(&f, "puts_each", ms.n ? (double)(o.store->counts.put - before.put) / (double)ms.n : 0);
 	figure_end(&f);
-	tree_remove(store);
+	folder_remove(store);
 	return e;
 }

@@ -123,6 +123,6 @@ int bench_render(int argc, char **argv)
 	int e = in_child(make_store, &r);
 	if (!e)
 		e = query_renderings(&r, service, 1);
-	tree_remove(store);
+	folder_remove(store);
 	return e ? 1 : 0;
 }

@@ -109,7 +109,7 @@ int bench_run(int argc, char **argv)
 	r.shared = mmap(NULL, sizeof *r.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int e = r.shared == MAP_FAILED ? -ENOMEM : run_phases(&r, args.only);
 	if (!args.store)
-		tree_remove(temporary);
+		folder_remove(temporary);
 	dataset_index_done(&r.data);
 	return e ? 1 : 0;
 }
