@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #define CACHE_DEFAULT ((size_t)48 << 20)
+#define QUERY_DEFAULT ((size_t)1 << 30)
 #define FORMAT_TEXT "profilefs store\nformat %u\nneeds profilefs %s\n"
 #define FORMAT_MAX 4096
 
@@ -106,6 +107,7 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	db->uptime_ctx = opts->uptime_ctx;
 	db->tenant = strdup(opts->tenant && *opts->tenant ? opts->tenant : "default");
 	db->cache.limit = opts->cache_bytes ? opts->cache_bytes : CACHE_DEFAULT;
+	db->query_memory = opts->query_memory ? opts->query_memory : QUERY_DEFAULT;
 	int r = db->tenant ? pool_new(opts->threads, &db->pool) : -ENOMEM;
 	struct error why = { 0 };
 	if (r == 0 && !strcmp(db->tenant, KEY_FORMAT))
@@ -187,4 +189,9 @@ struct pool *db_pool(struct db *db)
 const char *db_tenant(struct db *db)
 {
 	return db->tenant;
+}
+
+size_t db_query_memory(const struct db *db)
+{
+	return db->query_memory;
 }

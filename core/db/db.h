@@ -19,6 +19,7 @@ struct db;
 struct db_options {
 	const char *tenant;       /* NULL: "default" */
 	size_t cache_bytes;       /* decoded tables kept; 0: 48 MiB */
+	size_t query_memory;      /* what one query may take at most; 0: 1 GiB */
 	unsigned threads;         /* of the pool; 0: CPUs */
 	const struct log *log;    /* may be NULL; borrowed until db_close() */
 	bool sole_compactor;      /* the operator's promise that nobody else commits: no probe for exclusive creates */
@@ -38,6 +39,7 @@ DEFINE_CLEANUP(struct db *, db_close);
 struct store *db_store(struct db *db);
 struct pool *db_pool(struct db *db);
 const char *db_tenant(struct db *db);
+size_t db_query_memory(const struct db *db);
 
 /* ---- reading ---- */
 

@@ -167,6 +167,7 @@ struct db {
 	char *tenant;
 	struct pool *pool;
 	const struct log *log;
+	size_t query_memory;
 
 	pthread_mutex_t view_lock; /* guards view, and orders refreshes */
 	struct view *view;         /* its days are the cache of catalogs, also when it has expired */

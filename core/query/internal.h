@@ -5,8 +5,11 @@
  * The parts of a query, and which file owns them:
  *
  *     plan.c, roles.c   which profiles are taken, and in which role; immutable once query_new() has returned
+ *     cover.c      whole hours that rollups answer, so that none of their profiles is planned
+ *     budget.c     how much memory a query may take
  *     match.c      matchers on labels of profiles and of samples
  *     values.c     what each profile's samples count: sums by stack and per profile (values over time)
+ *     pass.c, sums.c, totals.c, rollups.c   its work in jobs; their sums; running totals; cells in the place of rows
  *     symtab.c     symbols of all datasets under one numbering, by content
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
@@ -88,7 +91,8 @@ struct labelset_match {
 struct qpart {
 	struct dataset *dataset;
 	const struct dataset_info *info;
-	const struct profiles *profiles;
+	const struct profiles *profiles; /* of a `rowless` one the tables beside the rows alone */
+	const struct rollups *rollups;   /* NULL where it has none, or they are not to be used */
 	const struct str *strings;
 	uint32_t n_strings;
 	const struct symbols *symbols;   /* NULL until samples are read */
@@ -101,6 +105,9 @@ struct qpart {
 	uint32_t *rows;                  /* the query's rows in it, by group and place */
 	uint32_t n_rows;
 	bool ordinals;                   /* some locations are told apart by an ordinal: compare stacks by content */
+	bool rowless;                    /* none of its rows are needed */
+	bool covers;                     /* some of the query's cells are its */
+	uint64_t hours;                  /* bit h: the h-th of its hours is answered by cells (cover.c) */
 };
 
 struct qseries {
@@ -112,6 +119,12 @@ struct qseries {
 	bool used;
 };
 
+/* A cell of a part's rollups that answers for the profiles in it. */
+struct cell_use {
+	uint32_t part, cell;
+};
+
+typedef VEC(struct cell_use) cell_uses_t;
 typedef VEC(struct qpart) qparts_t;
 typedef VEC(struct row) rows_t;
 
@@ -120,6 +133,12 @@ struct memo_tree;
 struct memo_steps;
 struct memo_labels;
 
+/*
+ * What a plan is for. LIGHT: sums of stacks; whole hours may be answered by rollups, without looking at their profiles.
+ * ROWS: every profile is planned; cells may be read in the place of samples. EXACT: no rollups at all.
+ */
+enum plan_mode { PLAN_LIGHT, PLAN_ROWS, PLAN_EXACT };
+
 struct query {
 	atomic_uint refs;
 	struct view *view;
@@ -127,12 +146,15 @@ struct query {
 	struct query *baseline;
 
 	/* the plan */
+	enum plan_mode mode;
+	atomic_size_t memory; /* taken of the budget (budget.c) */
 	int64_t from, to; /* the selection's, narrowed by its id */
 	struct parts loads[4];
 	size_t n_loads;
 	qparts_t parts;
 	VEC(struct qseries) series;
 	rows_t rows; /* by time, then id */
+	cell_uses_t cells; /* by part; what they hold has no rows */
 	struct slot *slots;
 	uint32_t n_slots, main_slot;
 	bool agree;  /* every header has the slots as its columns */
@@ -145,12 +167,14 @@ struct query {
 	struct query_info info;
 	atomic_bool info_whole;   /* `info` is final: set once */
 	bool values_known;
+	bool no_cells;            /* some cell is damaged */
 	struct symtab *symtab;
 	struct memo_tree *tree;
 	struct memo_points *points;
 	struct memo_steps *steps;
 	struct memo_labels *labels[2];
 	struct query *untyped;    /* the same without a type */
+	struct query *planned;    /* the same with a row for every profile, where cells answer for some here */
 	struct type_count *types;
 	size_t n_types;
 	struct buf type_names;
@@ -164,9 +188,39 @@ int out_of_memory(struct error *err);
 /* An object's damage costs its own data only: it is counted, and the query goes on. */
 bool error_is_damage(int r);
 
+/* query.c */
+/* For a query beside q that is to have rows: without rollups where q is. */
+static inline enum plan_mode rows_mode(const struct query *q)
+{
+	return q->mode == PLAN_EXACT || q->no_cells ? PLAN_EXACT : PLAN_ROWS;
+}
+int query_make(struct view *v, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
+               struct query **ret, struct error *err);
+/* The query that has a row for every profile: q itself, or one that is made when it is first asked for. Borrowed. */
+int query_planned(struct query *q, const struct cancel *cancel, struct query **ret, struct error *err);
+/* What is known once a result of the planned query has been made is known of q too. */
+void query_learn(struct query *q, const struct query *planned);
+
+/* budget.c. All: 0, or ERR_LIMIT_MEMORY with a sentence; thread safe. */
+int budget_query(struct query *q, size_t bytes, struct error *err); /* until the query ends */
+/* Added to *pass too, to be given back when the pass ends. */
+int budget_pass(struct query *q, atomic_size_t *pass, size_t bytes, struct error *err);
+void budget_give(struct query *q, size_t bytes);
+
 /* plan.c */
 int plan_query(struct query *q, const struct cancel *cancel, struct error *err);
 void plan_done(struct query *q);
+
+/* cover.c */
+/* What lives only while planning: which hours of a service have profiles in several parts. */
+struct cover;
+int cover_new(struct cover **ret);
+void cover_free(struct cover *c);
+/* Decides for the parts from `first` on which of their hours cells answer, and which parts need no rows at all. */
+int cover_parts(struct query *q, struct cover *c, size_t first);
+/* Whether a row of the part is answered by a cell. */
+bool cover_has(const struct qpart *p, int64_t time);
+void cover_drop(struct query *q, uint32_t part); /* a part that turned out damaged */
 
 /* roles.c */
 int roles_assign(struct query *q, const struct cancel *cancel, struct error *err);
@@ -179,6 +233,8 @@ int plan_chain(struct query *q);
 /* The column of a slot in a header of a part, or NONE. */
 uint32_t plan_column(const struct query *q, const struct qpart *p, uint32_t header, uint32_t slot);
 const struct profile_row *row_of(const struct query *q, const struct row *r);
+const struct rollup_cell *cell_of(const struct query *q, const struct cell_use *use);
+uint32_t cell_header(const struct query *q, const struct cell_use *use);
 const struct header *header_of(const struct qpart *p, uint32_t header);
 /* Converts a column's values to the canonical unit; 1 where nothing is to be done. */
 int64_t column_scale(const struct qpart *p, uint32_t header, uint32_t column);

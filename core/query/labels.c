@@ -232,25 +232,31 @@ static int labels_count(struct query *q, bool samples, const struct cancel *canc
 	return r < 0 ? r : labels_fill(&c, m);
 }
 
+static int labels_make(struct query *q, bool samples, const struct cancel *cancel, struct error *err)
+{
+	struct memo_labels *m = calloc(1, sizeof *m);
+	if (!m)
+		return -ENOMEM;
+	m->arena = ARENA_INIT(ARENA_MAX);
+	int r = labels_count(q, samples, cancel, m, err);
+	if (r >= 0)
+		q->labels[samples] = TAKE_PTR(m);
+	memo_labels_free(m);
+	return r;
+}
+
 int query_labels(struct query *q, bool samples, const struct cancel *cancel, const struct labels **ret,
                  struct error *err)
 {
-	int r = 0;
-	pthread_mutex_lock(&q->lock);
-	if (!q->labels[samples]) {
-		struct memo_labels *m = calloc(1, sizeof *m);
-		r = -ENOMEM;
-		if (m) {
-			m->arena = ARENA_INIT(ARENA_MAX);
-			r = labels_count(q, samples, cancel, m, err);
-		}
-		if (r >= 0)
-			q->labels[samples] = TAKE_PTR(m);
-		memo_labels_free(m);
-	}
+	struct query *of;
+	int r = query_planned(q, cancel, &of, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&of->lock);
+	r = of->labels[samples] ? 0 : labels_make(of, samples, cancel, err);
 	if (r >= 0)
-		*ret = &q->labels[samples]->labels;
-	pthread_mutex_unlock(&q->lock);
+		*ret = &of->labels[samples]->labels;
+	pthread_mutex_unlock(&of->lock);
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 
@@ -372,7 +378,7 @@ static int untyped_of(struct query *q, struct error *err)
 		return -ENOMEM;
 	free(TAKE_PTR(sel->type));
 	selection_free(TAKE_PTR(sel->baseline));
-	return query_new(q->view, sel, NULL, &q->untyped, err);
+	return query_make(q->view, sel, rows_mode(q), NULL, &q->untyped, err);
 }
 
 int query_types(struct query *q, const struct type_count **ret, size_t *ret_n, struct error *err)
@@ -409,12 +415,16 @@ static int hours_make(struct query *q)
 
 int query_hours(struct query *q, const int32_t **ret, size_t *ret_n, struct error *err)
 {
-	pthread_mutex_lock(&q->lock);
-	int r = q->hours_known ? 0 : hours_make(q);
+	struct query *of;
+	int r = query_planned(q, NULL, &of, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&of->lock);
+	r = of->hours_known ? 0 : hours_make(of);
 	if (r >= 0) {
-		*ret = q->hours;
-		*ret_n = q->n_hours;
+		*ret = of->hours;
+		*ret_n = of->n_hours;
 	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_unlock(&of->lock);
 	return r < 0 ? out_of_memory(err) : r;
 }

@@ -491,12 +491,16 @@ static int profile_make(struct query *q, const struct cancel *cancel, struct pro
 int query_profile(struct query *q, const struct cancel *cancel, struct profile *ret, struct error *err)
 {
 	struct profile p;
-	int r = profile_init(&p, PROFILE_MAX);
+	struct query *of; /* mapping lists and headers are those of rows */
+	int r = query_planned(q, cancel, &of, err);
 	if (r < 0)
+		return r;
+	if (profile_init(&p, PROFILE_MAX) < 0)
 		return out_of_memory(err);
-	pthread_mutex_lock(&q->lock);
-	r = profile_make(q, cancel, &p, err);
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_lock(&of->lock);
+	r = profile_make(of, cancel, &p, err);
+	pthread_mutex_unlock(&of->lock);
+	query_learn(q, of);
 	if (r < 0)
 		profile_done(&p);
 	else

@@ -12,11 +12,15 @@
  * that have the type, and whose time is in the selection; and beside them those that may be needed to know values: the
  * latest running total of each series before the selection, and instantaneous profiles of the five minutes behind it.
  * A row that was seen in an earlier part is left out: a profile is its service and id. Which of them are needed, and
- * in which role, roles.c decides.
+ * in which role, roles.c decides. Parts with rollups come first, so that what their cells hold is not taken from
+ * elsewhere; of some of their hours no rows are planned at all (cover.c).
  *
  * Nothing here may depend on how profiles lie in parts: rows are ordered by time and id, series and their properties
  * follow from rows in the selected time alone, and parts are skipped only where none of their rows could count.
  */
+
+#define ROWS_CHARGED 4096 /* rows are charged in steps of so many */
+#define ROW_BYTES (2 * sizeof(struct row) + 32) /* growing needs twice the room; ids, points ... */
 
 struct pool *query_pool(const struct query *q)
 {
@@ -78,9 +82,23 @@ static uint64_t series_hash(struct str service, const struct label *labels, uint
 	return h;
 }
 
+/* A damaged directory of rollups is none: the profiles tell. */
+static int part_rollups(struct qpart *p, struct error *err)
+{
+	int r = dataset_tables(p->dataset, &p->profiles, err);
+	if (r >= 0)
+		r = dataset_rollups(p->dataset, &p->rollups, NULL);
+	if (error_is_damage(r))
+		p->rollups = NULL;
+	return error_is_damage(r) ? 0 : r;
+}
+
 static int part_tables(struct query *q, struct qpart *p, struct error *err)
 {
-	int r = dataset_profiles(p->dataset, &p->profiles, err);
+	bool rolled = p->info->has_rollups && q->mode != PLAN_EXACT;
+	int r = rolled ? part_rollups(p, err) : 0;
+	if (r >= 0 && !p->rollups)
+		r = dataset_profiles(p->dataset, &p->profiles, err);
 	if (r < 0)
 		return r;
 	p->headers = calloc(p->profiles->n_headers + 1, sizeof *p->headers);
@@ -98,9 +116,8 @@ struct part_load {
 	bool *damaged;
 };
 
-static int part_prepare(void *arg, size_t i)
+static int part_prepare(struct part_load *load, size_t i)
 {
-	struct part_load *load = arg;
 	struct query *q = load->q;
 	struct qpart *p = &q->parts.v[load->first + i];
 	struct error *err = &load->errors[i];
@@ -154,6 +171,7 @@ struct planner {
 	struct query *q;
 	struct idset series, ids, services;
 	VEC(struct str) service_names;
+	struct cover *cover;
 	int64_t lookback, lookahead; /* how far rows beside the selected time are collected */
 	const struct cancel *cancel;
 	struct error *err;
@@ -165,6 +183,7 @@ static void planner_done(struct planner *pl)
 	idset_done(&pl->ids);
 	idset_done(&pl->services);
 	VEC_DONE(&pl->service_names);
+	cover_free(pl->cover);
 }
 
 static int64_t time_minus(int64_t t, int64_t d)
@@ -198,6 +217,16 @@ static int row_seen(struct planner *pl, const struct row *r)
 	return idset_add(&pl->ids, hash, (uint32_t)q->rows.n);
 }
 
+/* Kinds of which some profile is a difference have no cells. */
+static bool is_rolled(const struct qpart *p, uint32_t header, int64_t duration)
+{
+	if (!p->rollups)
+		return false;
+	bool running = header_is_running(&p->headers[header].class, duration);
+	uint32_t kind = p->rollups->kind_of[2 * header + running];
+	return kind != PROFILE_NONE && p->rollups->kinds[kind].rolled;
+}
+
 static struct row row_make(const struct qpart *p, uint32_t part, uint32_t at)
 {
 	const struct profile_row *from = &p->profiles->rows[at];
@@ -215,6 +244,7 @@ static struct row row_make(const struct qpart *p, uint32_t part, uint32_t at)
 		.instant = h->class.has_instant,
 		.allocs = h->class.allocs,
 		.heap = h->class.heap,
+		.scanned = h->class.has_instant && is_rolled(p, from->header, from->duration),
 	};
 }
 
@@ -227,6 +257,11 @@ static int row_add(struct planner *pl, const struct row *r)
 	if (seen) {
 		pl->q->plan_info.duplicates += inside;
 		return 0;
+	}
+	if (pl->q->rows.n % ROWS_CHARGED == 0) {
+		int e = budget_query(pl->q, ROWS_CHARGED * ROW_BYTES, pl->err);
+		if (e < 0)
+			return e;
 	}
 	struct row *to = VEC_PUSH(&pl->q->rows);
 	if (!to || pl->q->rows.n >= NONE)
@@ -266,6 +301,8 @@ static int part_row(struct planner *pl, uint32_t part, uint32_t at, struct lates
 		return 0;
 	if (p->series[from->series].series == NONE || p->headers[from->header].column == NONE)
 		return 0;
+	if (p->hours && cover_has(p, from->time))
+		return 0;
 	struct row r = row_make(p, part, at);
 	if (from->time < q->from) {
 		if (r.running)
@@ -278,6 +315,8 @@ static int part_row(struct planner *pl, uint32_t part, uint32_t at, struct lates
 static int part_rows(struct planner *pl, uint32_t part)
 {
 	const struct qpart *p = &pl->q->parts.v[part];
+	if (p->rowless)
+		return 0;
 	_free_ struct latest *latest = malloc((p->profiles->n_series + 1) * sizeof *latest);
 	if (!latest)
 		return -ENOMEM;
@@ -323,32 +362,63 @@ static uint32_t service_number(struct planner *pl, struct str service)
 	return (uint32_t)pl->service_names.n - 1;
 }
 
+static int part_push(struct planner *pl, struct dataset *dataset)
+{
+	const struct dataset_info *info = dataset_info(dataset);
+	uint32_t service = service_number(pl, info->service);
+	struct qpart *p = service == NONE ? NULL : VEC_PUSH(&pl->q->parts);
+	if (!p)
+		return -ENOMEM;
+	*p = (struct qpart){ .dataset = dataset, .info = info, .service = service };
+	fingerprint_of_service(info->service, p->service_hash);
+	return 0;
+}
+
+/* Those with rollups first. */
 static int parts_push(struct planner *pl, const struct parts *loaded)
 {
-	for (size_t i = 0; i < loaded->n; i++) {
-		const struct dataset_info *info = dataset_info(loaded->v[i].dataset);
-		if (!part_counts(pl, info))
-			continue;
-		uint32_t service = service_number(pl, info->service);
-		struct qpart *p = service == NONE ? NULL : VEC_PUSH(&pl->q->parts);
-		if (!p)
-			return out_of_memory(pl->err);
-		*p = (struct qpart){ .dataset = loaded->v[i].dataset, .info = info, .service = service };
-		fingerprint_of_service(info->service, p->service_hash);
-	}
+	int r = 0;
+	for (int tail = 0; tail < 2; tail++)
+		for (size_t i = 0; i < loaded->n && r >= 0; i++) {
+			const struct dataset_info *info = dataset_info(loaded->v[i].dataset);
+			if (info->has_rollups == !tail && part_counts(pl, info))
+				r = part_push(pl, loaded->v[i].dataset);
+		}
+	return r;
+}
+
+/* A damaged part has nothing; it is told. */
+static int part_load(struct part_load *load, size_t i, int (*step)(struct part_load *load, size_t i))
+{
+	static const struct profiles nothing;
+	struct qpart *p = &load->q->parts.v[load->first + i];
+	int r = load->damaged[i] ? 0 : step(load, i);
+	if (!error_is_damage(r))
+		return r;
+	load->damaged[i] = true;
+	p->profiles = &nothing;
+	p->rollups = NULL;
 	return 0;
 }
 
 static int part_load_each(void *arg, size_t i)
 {
-	static const struct profiles nothing;
-	struct part_load *load = arg;
+	return part_load(arg, i, part_prepare);
+}
+
+static int part_profiles(struct part_load *load, size_t i)
+{
 	struct qpart *p = &load->q->parts.v[load->first + i];
-	int r = part_prepare(load, i);
-	load->damaged[i] = error_is_damage(r);
-	if (load->damaged[i])
-		p->profiles = &nothing;
-	return load->damaged[i] ? 0 : r;
+	int r = cancel_check(load->cancel);
+	return r < 0 ? r : dataset_profiles(p->dataset, &p->profiles, &load->errors[i]);
+}
+
+/* The rows of parts with rollups, where they are needed. */
+static int part_rows_each(void *arg, size_t i)
+{
+	struct part_load *load = arg;
+	const struct qpart *p = &load->q->parts.v[load->first + i];
+	return p->rollups && !p->rowless ? part_load(load, i, part_profiles) : 0;
 }
 
 static void note_damage_text(struct query *q, const struct error *err)
@@ -362,9 +432,19 @@ static void note_damaged_parts(struct query *q, const struct part_load *load, si
 	for (size_t i = 0; i < n; i++) {
 		if (!load->damaged[i])
 			continue;
+		cover_drop(q, (uint32_t)(load->first + i));
 		if (!q->plan_info.damaged++)
 			note_damage_text(q, &load->errors[i]);
 	}
+}
+
+static int parts_load(struct planner *pl, struct part_load *load, size_t n)
+{
+	struct query *q = pl->q;
+	int r = pool_each(query_pool(q), n, part_load_each, load);
+	if (r >= 0)
+		r = cover_parts(q, pl->cover, load->first);
+	return r < 0 ? r : pool_each(query_pool(q), n, part_rows_each, load);
 }
 
 static int parts_prepare(struct planner *pl, size_t first)
@@ -376,7 +456,7 @@ static int parts_prepare(struct planner *pl, size_t first)
 	if (!errors || !damaged)
 		return out_of_memory(pl->err);
 	struct part_load load = { q, first, pl->cancel, errors, damaged };
-	int r = pool_each(query_pool(q), n, part_load_each, &load);
+	int r = parts_load(pl, &load, n);
 	for (size_t i = 0; r < 0 && pl->err && i < n; i++)
 		if (errors[i].code == r)
 			*pl->err = errors[i];
@@ -533,6 +613,8 @@ int plan_query(struct query *q, const struct cancel *cancel, struct error *err)
 	q->from = q->sel->from;
 	q->to = q->sel->to;
 	narrow_to_id(q);
+	if (cover_new(&pl.cover) < 0)
+		return out_of_memory(err);
 	if (q->from < q->to) {
 		int r = plan_rows(&pl);
 		if (r < 0)
@@ -553,6 +635,7 @@ void plan_done(struct query *q)
 	VEC_DONE(&q->parts);
 	VEC_DONE(&q->series);
 	VEC_DONE(&q->rows);
+	VEC_DONE(&q->cells);
 	free(q->slots);
 	for (size_t i = 0; i < q->n_loads; i++)
 		parts_done(&q->loads[i]);

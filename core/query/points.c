@@ -113,36 +113,44 @@ int points_make(struct query *q, const struct cancel *cancel, struct error *err)
 int query_points(struct query *q, const struct cancel *cancel, const struct point **ret, size_t *ret_n,
                  struct error *err)
 {
-	pthread_mutex_lock(&q->lock);
-	int r = points_make(q, cancel, err);
+	struct query *of;
+	int r = query_planned(q, cancel, &of, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&of->lock);
+	r = points_make(of, cancel, err);
 	if (r >= 0) {
-		*ret = q->points->v;
-		*ret_n = q->points->n;
+		*ret = of->points->v;
+		*ret_n = of->points->n;
 	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_unlock(&of->lock);
+	query_learn(q, of);
 	return r;
 }
 
 const struct label *query_series_labels(struct query *q, uint32_t series, size_t *ret_n)
 {
-	if (series >= q->series.n) {
-		*ret_n = 0;
+	struct query *of;
+	*ret_n = 0;
+	if (query_planned(q, NULL, &of, NULL) < 0 || series >= of->series.n)
 		return NULL;
-	}
-	*ret_n = q->series.v[series].n_labels;
-	return q->series.v[series].labels;
+	*ret_n = of->series.v[series].n_labels;
+	return of->series.v[series].labels;
 }
 
 const struct str *query_groups(struct query *q, size_t *ret_n)
 {
 	const struct str *groups = NULL;
+	struct query *of;
 	*ret_n = 0;
-	pthread_mutex_lock(&q->lock);
-	if (points_make(q, NULL, NULL) >= 0) {
-		groups = q->points->groups;
-		*ret_n = q->points->n_groups;
+	if (query_planned(q, NULL, &of, NULL) < 0)
+		return NULL;
+	pthread_mutex_lock(&of->lock);
+	if (points_make(of, NULL, NULL) >= 0) {
+		groups = of->points->groups;
+		*ret_n = of->points->n_groups;
 	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_unlock(&of->lock);
 	return groups;
 }
 
@@ -157,7 +165,7 @@ static uint64_t stored_bytes(const struct query *q, const struct row *r)
 	return (uint64_t)((double)info->bytes[BYTES_SAMPLES] * samples + (double)info->bytes[BYTES_META] * rows) + 1;
 }
 
-int query_found(struct query *q, size_t i, struct found_profile *ret, struct error *err)
+static int found(struct query *q, size_t i, struct found_profile *ret, struct error *err)
 {
 	pthread_mutex_lock(&q->lock);
 	int r = points_make(q, NULL, err);
@@ -177,6 +185,13 @@ int query_found(struct query *q, size_t i, struct found_profile *ret, struct err
 	return r;
 }
 
+int query_found(struct query *q, size_t i, struct found_profile *ret, struct error *err)
+{
+	struct query *of;
+	int r = query_planned(q, NULL, &of, err);
+	return r < 0 ? r : found(of, i, ret, err);
+}
+
 static int restore_row(struct query *q, const struct row *r, struct profile *ret, struct error *err)
 {
 	struct profile p;
@@ -193,10 +208,14 @@ static int restore_row(struct query *q, const struct row *r, struct profile *ret
 
 int query_restore(struct query *q, const struct ulid *id, struct profile *ret, struct error *err)
 {
-	for (size_t i = 0; i < q->rows.n; i++) {
-		const struct row *r = &q->rows.v[i];
+	struct query *of;
+	int e = query_planned(q, NULL, &of, err);
+	for (size_t i = 0; e >= 0 && i < of->rows.n; i++) {
+		const struct row *r = &of->rows.v[i];
 		if (r->role == ROLE_TAKEN && !memcmp(&r->id, id, sizeof *id))
-			return restore_row(q, r, ret, err);
+			return restore_row(of, r, ret, err);
 	}
+	if (e < 0)
+		return e;
 	return error_set(err, ERR_PATH_ABSENT, "no such profile");
 }

@@ -6,7 +6,7 @@
  * lent until the last reference goes; a result that failed or was cancelled is tried again by the next who asks.
  */
 
-static struct query *query_alloc(struct view *v, const struct selection *sel)
+static struct query *query_alloc(struct view *v, const struct selection *sel, enum plan_mode mode)
 {
 	struct query *q = calloc(1, sizeof *q);
 	if (!q)
@@ -15,6 +15,7 @@ static struct query *query_alloc(struct view *v, const struct selection *sel)
 	pthread_mutex_init(&q->lock, NULL);
 	q->arena = ARENA_INIT(ARENA_MAX);
 	q->view = view_ref(v);
+	q->mode = mode;
 	q->sel = selection_copy(sel);
 	if (q->sel)
 		return q;
@@ -22,21 +23,63 @@ static struct query *query_alloc(struct view *v, const struct selection *sel)
 	return NULL;
 }
 
-int query_new(struct view *v, const struct selection *sel, const struct cancel *cancel, struct query **ret,
-              struct error *err)
+int query_make(struct view *v, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
+               struct query **ret, struct error *err)
 {
-	struct query *q = query_alloc(v, sel);
+	struct query *q = query_alloc(v, sel, mode);
 	if (!q)
 		return out_of_memory(err);
 	int r = plan_query(q, cancel, err);
 	if (r >= 0 && sel->baseline)
-		r = query_new(v, sel->baseline, cancel, &q->baseline, err);
+		r = query_make(v, sel->baseline, mode, cancel, &q->baseline, err);
 	if (r < 0) {
 		query_unref(q);
 		return r;
 	}
 	*ret = q;
 	return 0;
+}
+
+int query_new(struct view *v, const struct selection *sel, const struct cancel *cancel, struct query **ret,
+              struct error *err)
+{
+	return query_make(v, sel, PLAN_LIGHT, cancel, ret, err);
+}
+
+/* Its own baseline is never asked for. */
+static int planned_make(struct query *q, const struct cancel *cancel, struct error *err)
+{
+	_cleanup_(selection_freep) struct selection *sel = selection_copy(q->sel);
+	if (!sel)
+		return out_of_memory(err);
+	selection_free(TAKE_PTR(sel->baseline));
+	return query_make(q->view, sel, rows_mode(q), cancel, &q->planned, err);
+}
+
+int query_planned(struct query *q, const struct cancel *cancel, struct query **ret, struct error *err)
+{
+	if (!q->cells.n) {
+		*ret = q;
+		return 0;
+	}
+	pthread_mutex_lock(&q->lock);
+	int r = q->planned ? 0 : planned_make(q, cancel, err);
+	if (r >= 0)
+		*ret = q->planned;
+	pthread_mutex_unlock(&q->lock);
+	return r;
+}
+
+void query_learn(struct query *q, const struct query *planned)
+{
+	if (planned == q || !atomic_load(&planned->info_whole))
+		return;
+	pthread_mutex_lock(&q->lock);
+	if (!atomic_load(&q->info_whole)) {
+		q->info = planned->info;
+		atomic_store(&q->info_whole, true);
+	}
+	pthread_mutex_unlock(&q->lock);
 }
 
 struct query *query_ref(struct query *q)
@@ -51,6 +94,7 @@ void query_unref(struct query *q)
 		return;
 	query_unref(q->baseline);
 	query_unref(q->untyped);
+	query_unref(q->planned);
 	memo_tree_free(q->tree);
 	memo_points_free(q->points);
 	memo_steps_free(q->steps);

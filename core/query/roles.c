@@ -104,25 +104,30 @@ static struct header_plan *row_header(struct query *q, const struct row *r)
 	return &q->parts.v[r->part].headers[row_of(q, r)->header];
 }
 
-/* The selected type alone. Its unit is what the profiles agree on; some may not say; none where they differ. */
+/*
+ * The selected type alone. Its unit is what the profiles agree on; some may not say; none where they differ. Where they
+ * call it differently, the first name by bytes stands.
+ */
 static void slots_single(struct query *q)
 {
 	bool any = false, differ = false;
 	struct slot slot = { 0 };
+	struct str unit = { "", 0 };
 	for (size_t i = 0; i < q->parts.n; i++) {
 		const struct qpart *p = &q->parts.v[i];
 		for (uint32_t h = 0; h < p->profiles->n_headers; h++) {
 			if (!p->headers[h].used)
 				continue;
 			struct slot s = slot_of(p, header_of(p, h), p->headers[h].column);
-			differ |= any && slot.unit.len && s.unit.len && !str_eq(slot.unit, s.unit);
-			if (!any || !slot.unit.len)
+			differ |= unit.len && s.unit.len && !str_eq(unit, s.unit);
+			if (s.unit.len)
+				unit = s.unit;
+			if (!any || str_cmp(s.type, slot.type) < 0)
 				slot = s;
 			any = true;
 		}
 	}
-	if (differ)
-		slot.unit = (struct str){ "", 0 };
+	slot.unit = differ ? (struct str){ "", 0 } : unit;
 	q->slots[0] = slot;
 	q->n_slots = 1;
 	q->main_slot = 0;
@@ -143,27 +148,46 @@ static bool all_agree(struct query *q)
 	return agree;
 }
 
-static int slots_choose(struct query *q)
+static void mark_headers(struct query *q)
 {
-	const struct row *first = first_taken(q);
 	for (size_t i = 0; i < q->rows.n; i++)
 		if (q->rows.v[i].role == ROLE_TAKEN)
 			row_header(q, &q->rows.v[i])->used = true;
-	if (!first || !q->sel->type)
+	for (size_t i = 0; i < q->cells.n; i++)
+		q->parts.v[q->cells.v[i].part].headers[cell_header(q, &q->cells.v[i])].used = true;
+}
+
+/* The columns of the first profile, where all have the same. Where some have no rows: the selected type alone. */
+static int slots_choose(struct query *q)
+{
+	const struct row *first = first_taken(q);
+	mark_headers(q);
+	if ((!first && !q->cells.n) || !q->sel->type)
 		return 0;
-	const struct qpart *p = &q->parts.v[first->part];
-	const struct header *h = header_of(p, row_of(q, first)->header);
-	q->n_slots = MIN(h->n_types, 64u);
+	const struct qpart *p = first ? &q->parts.v[first->part] : NULL;
+	const struct header *h = first ? header_of(p, row_of(q, first)->header) : NULL;
+	bool alike = first && !q->cells.n;
+	q->n_slots = alike ? MIN(h->n_types, 64u) : 1;
 	q->slots = calloc(q->n_slots, sizeof *q->slots);
 	if (!q->slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < q->n_slots; i++)
+	for (uint32_t i = 0; alike && i < q->n_slots; i++)
 		q->slots[i] = slot_of(p, h, i);
-	q->main_slot = row_header(q, first)->column;
-	q->agree = all_agree(q);
+	q->main_slot = alike ? row_header(q, first)->column : 0;
+	q->agree = alike && all_agree(q);
 	if (!q->agree)
 		slots_single(q);
 	return 0;
+}
+
+const struct rollup_cell *cell_of(const struct query *q, const struct cell_use *use)
+{
+	return &q->parts.v[use->part].rollups->cells[use->cell];
+}
+
+uint32_t cell_header(const struct query *q, const struct cell_use *use)
+{
+	return q->parts.v[use->part].rollups->kinds[cell_of(q, use)->kind].header;
 }
 
 uint32_t plan_column(const struct query *q, const struct qpart *p, uint32_t header, uint32_t slot)
@@ -264,11 +288,21 @@ static int series_add_service(struct query *q, struct qseries *s)
 	return 0;
 }
 
-static int series_finish(struct query *q)
+static void mark_series(struct query *q)
 {
 	for (size_t i = 0; i < q->rows.n; i++)
 		if (q->rows.v[i].role == ROLE_TAKEN)
 			q->series.v[q->rows.v[i].series].used = true;
+	for (size_t i = 0; i < q->cells.n; i++) {
+		const struct rollup_cell *cell = cell_of(q, &q->cells.v[i]);
+		for (uint32_t k = 0; k < cell->n_members; k++)
+			q->series.v[q->parts.v[q->cells.v[i].part].series[cell->members[k]].series].used = true;
+	}
+}
+
+static int series_finish(struct query *q)
+{
+	mark_series(q);
 	int r = q->series.n ? series_order(q) : 0;
 	for (size_t i = 0; r >= 0 && !q->sel->service && i < q->series.n; i++)
 		r = series_add_service(q, &q->series.v[i]);
@@ -342,19 +376,30 @@ static void info_fingerprint(struct query *q)
 		if (r->role != ROLE_NONE)
 			fingerprint_add(sum, q->parts.v[r->part].service_hash, &r->id, r->role);
 	}
+	for (size_t i = 0; i < q->cells.n; i++) {
+		const struct rollup_cell *cell = cell_of(q, &q->cells.v[i]);
+		sum[0] += cell->fingerprint[0];
+		sum[1] += cell->fingerprint[1] + (sum[0] < cell->fingerprint[0]);
+	}
 	XXH128_canonicalFromHash((XXH128_canonical_t *)q->plan_info.fingerprint,
 	                         (XXH128_hash_t){ .low64 = sum[0], .high64 = sum[1] });
+}
+
+/* Adds profiles that are taken. */
+static void info_add(struct query_info *info, uint64_t profiles, uint64_t samples, int64_t first, int64_t last,
+                     int64_t duration)
+{
+	info->first = info->profiles ? MIN(info->first, first) : first;
+	info->last = info->profiles ? MAX(info->last, last) : last;
+	info->profiles += profiles;
+	info->samples += samples;
+	info->duration = sat_add(info->duration, duration);
 }
 
 static void info_row(struct query *q, const struct row *r, const struct slot *main)
 {
 	struct query_info *info = &q->plan_info;
-	if (!info->profiles)
-		info->first = r->time;
-	info->last = r->time;
-	info->profiles++;
-	info->samples += row_of(q, r)->n_samples;
-	info->duration = sat_add(info->duration, MAX(r->duration, (int64_t)0));
+	info_add(info, 1, row_of(q, r)->n_samples, r->time, r->time, MAX(r->duration, (int64_t)0));
 	if (main && row_is_total(q, r, main)) {
 		info->cumulative = true;
 		info->first_of_series += r->prev == NONE;
@@ -382,6 +427,10 @@ static void info_make(struct query *q)
 		if (r->role == ROLE_TAKEN)
 			info_row(q, r, main);
 		q->plan_info.lookback += r->role == ROLE_LOOKBACK;
+	}
+	for (size_t i = 0; i < q->cells.n; i++) {
+		const struct rollup_cell *cell = cell_of(q, &q->cells.v[i]);
+		info_add(&q->plan_info, cell->profiles, cell->samples, cell->first, cell->last, cell->duration);
 	}
 	if (!q->plan_info.cumulative) /* of the selected type: beside it the same profiles have running totals */
 		q->plan_info.lookback = 0;

@@ -344,10 +344,15 @@ static int steps_make(struct query *q, const struct cancel *cancel, struct error
 
 int query_steps(struct query *q, const struct cancel *cancel, const struct steps **ret, struct error *err)
 {
-	pthread_mutex_lock(&q->lock);
-	int r = q->steps ? 0 : steps_make(q, cancel, err);
+	struct query *of;
+	int r = query_planned(q, cancel, &of, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&of->lock);
+	r = of->steps ? 0 : steps_make(of, cancel, err);
 	if (r >= 0)
-		*ret = &q->steps->steps;
-	pthread_mutex_unlock(&q->lock);
+		*ret = &of->steps->steps;
+	pthread_mutex_unlock(&of->lock);
+	query_learn(q, of);
 	return r;
 }

@@ -121,20 +121,30 @@ static int tree_make(struct query *q, const struct cancel *cancel, struct memo_t
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 
+static int tree_once(struct query *q, const struct cancel *cancel, struct error *err)
+{
+	if (q->tree)
+		return 0;
+	struct memo_tree *m = calloc(1, sizeof *m);
+	int r = m ? tree_make(q, cancel, m, err) : out_of_memory(err);
+	if (r >= 0)
+		q->tree = m;
+	else
+		memo_tree_free(m);
+	return r;
+}
+
 int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err)
 {
-	int r = 0;
 	pthread_mutex_lock(&q->lock);
-	if (!q->tree) {
-		struct memo_tree *m = calloc(1, sizeof *m);
-		r = m ? tree_make(q, cancel, m, err) : out_of_memory(err);
-		if (r >= 0)
-			q->tree = m;
-		else
-			memo_tree_free(m);
-	}
+	int r = q->cells.n && q->no_cells ? ERR_CORRUPT : tree_once(q, cancel, err);
+	bool without_cells = r < 0 && q->cells.n && q->no_cells;
 	if (r >= 0)
 		*ret = &q->tree->tree;
 	pthread_mutex_unlock(&q->lock);
-	return r;
+	if (!without_cells)
+		return r;
+	struct query *planned;
+	r = query_planned(q, cancel, &planned, err);
+	return r < 0 ? r : query_tree(planned, cancel, ret, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "internal.h"
+#include "pass.h"
 
 #include <string.h>
 
@@ -10,150 +10,16 @@
  *     running totals    the increase since the predecessor (increase.c)
  *     instantaneous     weighted by the time until the successor; fold.c divides by the time covered
  *
- * Values of another unit of the dimension are converted. Work is cut into jobs, each a run of one part's rows in the
- * order of reading with sums of its own, so that jobs share nothing. A job holds what the last total of each series
- * was; a predecessor in another job or part is read again.
+ * Values of another unit of the dimension are converted. Where a cell of a dataset's rollups holds what rows count,
+ * the cell is read instead (rollups.c).
  *
  * Differences (negative inuse_*) show only in samples. Finding one changes who ends whose life, so the pass is done
  * again without them; that is rare.
  */
 
-#define HELD_MAX ((size_t)32 << 20)
-#define JOB_ROWS 64 /* rows that are worth a job of their own */
-
-enum row_want { SKIP = 0, ADD = 1, SCAN = 2 };
-
-/* The totals of one profile, by slot, as its samples have them. */
-struct held {
-	uint32_t row;
-	struct stack_list lists[];
-};
-
-struct job {
-	uint32_t part, from, to; /* rows[from .. to) of the part */
-	struct part_sums sums;
-	struct held **held;      /* by series; NULL until needed */
-	size_t held_bytes;
-	struct group *group, *other;
-	uint32_t group_at, other_at, other_part;
-	struct stack_list cur, work, prev; /* scratch */
-	struct error error;
-};
-
-struct pass {
-	struct query *q;
-	const struct cancel *cancel;
-	bool add, filtered, row_values;
-	uint32_t first, n_slots; /* slots first .. first + n_slots */
-	uint8_t *wants;          /* by row: enum row_want */
-	struct job *jobs;
-	size_t n_jobs;
-	struct filters *filters;
-	struct error *errors;    /* by part */
-	uint8_t **keeps;         /* by part, by stack: 0 not asked, 1 dropped, 2 kept */
-	atomic_bool found;       /* a difference */
-	atomic_uint damaged;
-};
-
-/* ---- sums ---- */
-
-static void part_sums_done(struct part_sums *s, uint32_t n_slots)
-{
-	for (uint32_t i = 0; i < n_slots; i++) {
-		if (s->narrow)
-			free(s->narrow[i]);
-		if (s->wide)
-			free(s->wide[i]);
-	}
-	free(s->narrow);
-	free(s->wide);
-	*s = (struct part_sums){ 0 };
-}
-
-void sums_done(struct sums *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		part_sums_done(&s->v[i], s->n_slots);
-	free(s->v);
-	*s = (struct sums){ 0 };
-}
-
-static int64_t *narrow_of(struct pass *pass, struct job *job, uint32_t slot)
-{
-	int64_t **at = &job->sums.narrow[slot - pass->first];
-	if (!*at)
-		*at = calloc((size_t)job->sums.n_stacks + 1, sizeof **at);
-	return *at;
-}
-
-static wide_t *wide_of(struct pass *pass, struct job *job, uint32_t slot)
-{
-	wide_t **at = &job->sums.wide[slot - pass->first];
-	if (!*at)
-		*at = calloc((size_t)job->sums.n_stacks + 1, sizeof **at);
-	return *at;
-}
-
-static int add_list(struct pass *pass, struct job *job, uint32_t slot, const struct stack_list *l, wide_t factor)
-{
-	if (factor == 1) {
-		int64_t *sum = narrow_of(pass, job, slot);
-		for (uint32_t i = 0; sum && i < l->n; i++)
-			sum[l->stacks[i]] = sat_add(sum[l->stacks[i]], l->values[i]);
-		return sum ? 0 : -ENOMEM;
-	}
-	wide_t *sum = wide_of(pass, job, slot);
-	for (uint32_t i = 0; sum && i < l->n; i++)
-		sum[l->stacks[i]] += l->values[i] * factor;
-	return sum ? 0 : -ENOMEM;
-}
-
-/* Moves what a job added to its part's sums. */
-static void merge_slot(struct part_sums *to, struct part_sums *from, uint32_t slot)
-{
-	if (from->narrow[slot] && !to->narrow[slot])
-		to->narrow[slot] = TAKE_PTR(from->narrow[slot]);
-	if (from->wide[slot] && !to->wide[slot])
-		to->wide[slot] = TAKE_PTR(from->wide[slot]);
-	for (uint32_t i = 0; from->narrow[slot] && i < to->n_stacks; i++)
-		to->narrow[slot][i] = sat_add(to->narrow[slot][i], from->narrow[slot][i]);
-	for (uint32_t i = 0; from->wide[slot] && i < to->n_stacks; i++)
-		to->wide[slot][i] += from->wide[slot][i];
-}
-
-static int part_sums_init(struct part_sums *s, uint32_t n_stacks, uint32_t n_slots)
-{
-	*s = (struct part_sums){
-		.n_stacks = n_stacks,
-		.narrow = calloc(n_slots + 1, sizeof *s->narrow),
-		.wide = calloc(n_slots + 1, sizeof *s->wide),
-	};
-	return s->narrow && s->wide ? 0 : -ENOMEM;
-}
-
-static int merge_jobs(struct pass *pass, struct sums *ret)
-{
-	struct sums sums = { .n = pass->q->parts.n, .n_slots = pass->n_slots };
-	sums.v = calloc(sums.n + 1, sizeof *sums.v);
-	int r = sums.v ? 0 : -ENOMEM;
-	for (size_t i = 0; i < pass->n_jobs && r >= 0; i++) {
-		struct job *job = &pass->jobs[i];
-		struct part_sums *to = &sums.v[job->part];
-		if (!to->narrow)
-			r = part_sums_init(to, job->sums.n_stacks, pass->n_slots);
-		for (uint32_t s = 0; s < pass->n_slots && r >= 0; s++)
-			merge_slot(to, &job->sums, s);
-	}
-	if (r < 0)
-		sums_done(&sums);
-	else
-		*ret = sums;
-	return r;
-}
-
 /* ---- reading ---- */
 
-static uint32_t slot_column(const struct query *q, const struct row *r, uint32_t slot)
+uint32_t slot_column(const struct query *q, const struct row *r, uint32_t slot)
 {
 	return plan_column(q, &q->parts.v[r->part], row_of(q, r)->header, slot);
 }
@@ -188,7 +54,7 @@ static int own_group(const struct pass *pass, struct job *job, const struct row 
 	return load_group(pass, r->part, at, &job->group, &job->error);
 }
 
-static int other_group(const struct pass *pass, struct job *job, const struct row *r)
+int other_group(const struct pass *pass, struct job *job, const struct row *r)
 {
 	uint32_t at = row_of(pass->q, r)->group;
 	if (job->other && job->other_at == at && job->other_part == r->part)
@@ -198,9 +64,8 @@ static int other_group(const struct pass *pass, struct job *job, const struct ro
 	return load_group(pass, r->part, at, &job->other, &job->error);
 }
 
-/* The samples of a row that are taken, zeros left out. */
-static int list_samples(const struct query *q, const struct row *r, const struct samples *samples, uint32_t column,
-                        struct stack_list *ret)
+int list_samples(const struct query *q, const struct row *r, const struct samples *samples, uint32_t column,
+                 struct stack_list *ret)
 {
 	const struct qpart *p = &q->parts.v[r->part];
 	const struct series_plan *s = &p->series[row_of(q, r)->series];
@@ -251,191 +116,9 @@ static int sum_kept(struct pass *pass, uint32_t part, const struct stack_list *l
 	return 0;
 }
 
-/* ---- running totals ---- */
-
-static void held_free(struct held *h, uint32_t n_slots)
-{
-	for (uint32_t i = 0; h && i < n_slots; i++)
-		stack_list_done(&h->lists[i]);
-	free(h);
-}
-
-static struct held *held_new(uint32_t row, uint32_t n_slots)
-{
-	struct held *h = calloc(1, sizeof *h + n_slots * sizeof h->lists[0]);
-	if (h)
-		h->row = row;
-	return h;
-}
-
-static size_t held_size(const struct held *h, uint32_t n_slots)
-{
-	size_t bytes = 0;
-	for (uint32_t i = 0; i < n_slots; i++)
-		bytes += h->lists[i].cap * (sizeof *h->lists[i].stacks + sizeof *h->lists[i].values);
-	return bytes;
-}
-
-/* Takes h in the place of what is held of its series. */
-static int hold(struct pass *pass, struct job *job, uint32_t series, struct held *h)
-{
-	if (!job->held)
-		job->held = calloc(pass->q->series.n + 1, sizeof *job->held);
-	if (!job->held) {
-		held_free(h, pass->n_slots);
-		return -ENOMEM;
-	}
-	struct held *old = job->held[series];
-	if (old)
-		job->held_bytes -= held_size(old, pass->n_slots);
-	held_free(old, pass->n_slots);
-	size_t bytes = held_size(h, pass->n_slots);
-	bool room = job->held_bytes + bytes <= HELD_MAX;
-	job->held[series] = room ? h : NULL;
-	if (room)
-		job->held_bytes += bytes;
-	else
-		held_free(h, pass->n_slots);
-	return 0;
-}
-
-/* Totals of a row, of all slots that it counts for as totals. */
-static int list_totals(const struct pass *pass, const struct row *r, const struct samples *samples, struct held *ret)
-{
-	const struct query *q = pass->q;
-	int e = 0;
-	for (uint32_t s = 0; s < pass->n_slots && e >= 0; s++) {
-		const struct slot *slot = &q->slots[pass->first + s];
-		uint32_t column = slot_column(q, r, pass->first + s);
-		if (column != NONE && row_is_total(q, r, slot))
-			e = list_samples(q, r, samples, column, &ret->lists[s]);
-	}
-	return e;
-}
-
-/* A part that is only looked back to has its symbols loaded when the first row asks; others have them. */
-static int row_symbols(struct pass *pass, const struct row *r, struct error *err)
-{
-	struct qpart *p = &pass->q->parts.v[r->part];
-	pthread_mutex_lock(&pass->q->symtab->lock);
-	int e = p->symbols ? 0 : dataset_symbols(p->dataset, &p->symbols, err);
-	pthread_mutex_unlock(&pass->q->symtab->lock);
-	return e;
-}
-
-/* The predecessor's totals, where no job has held them: in the numbering of its own part. New. */
-static int fetch_totals(struct pass *pass, struct job *job, uint32_t row, struct held **ret)
-{
-	const struct query *q = pass->q;
-	const struct row *r = &q->rows.v[row];
-	struct held *h = held_new(row, pass->n_slots);
-	if (!h)
-		return -ENOMEM;
-	struct samples samples;
-	int e = row_symbols(pass, r, &job->error);
-	if (e >= 0)
-		e = other_group(pass, job, r);
-	if (e >= 0)
-		e = group_samples(job->other, row_of(q, r), &samples, &job->error);
-	if (e >= 0)
-		e = list_totals(pass, r, &samples, h);
-	if (e < 0)
-		held_free(h, pass->n_slots);
-	else
-		*ret = h;
-	return e;
-}
-
-/* A stack of a part under its number of all parts. */
-struct numbered {
-	uint32_t number, stack;
-	int64_t value;
-};
-
-static int numbered_cmp(const void *a, const void *b)
-{
-	const struct numbered *x = a, *y = b;
-	return x->number != y->number ? CMP(x->number, y->number) : CMP(x->stack, y->stack);
-}
-
-/* Renumbers a list; ret_stacks (new) are the part's own stacks of the result's entries. */
-static int renumber(struct query *q, uint32_t part, const struct stack_list *l, struct stack_list *ret,
-                    uint32_t **ret_stacks)
-{
-	_free_ struct numbered *v = malloc(((size_t)l->n + 1) * sizeof *v);
-	_free_ uint32_t *stacks = malloc(((size_t)l->n + 1) * sizeof *stacks);
-	if (!v || !stacks)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < l->n; i++) {
-		v[i] = (struct numbered){ symtab_stack(q->symtab, part, l->stacks[i]), l->stacks[i], l->values[i] };
-		if (v[i].number == NONE)
-			return -ENOMEM;
-	}
-	qsort(v, l->n, sizeof *v, numbered_cmp);
-	ret->n = 0;
-	for (uint32_t i = 0; i < l->n; i++) {
-		int e = stack_list_push(ret, v[i].number, v[i].value);
-		if (e < 0)
-			return e;
-		if (ret->n == 1 || i == 0 || v[i].number != v[i - 1].number)
-			stacks[ret->n - 1] = v[i].stack;
-	}
-	*ret_stacks = TAKE_PTR(stacks);
-	return 0;
-}
-
-/* cur becomes the increase since prev, which is of another part. */
-static int increase_across(struct pass *pass, struct job *job, struct stack_list *cur, uint32_t part,
-                           const struct stack_list *prev, uint32_t prev_part, bool *ret_restart)
-{
-	_free_ uint32_t *stacks = NULL, *prev_stacks = NULL;
-	int r = renumber(pass->q, part, cur, &job->work, &stacks);
-	if (r >= 0)
-		r = renumber(pass->q, prev_part, prev, &job->prev, &prev_stacks);
-	if (r < 0)
-		return r;
-	*ret_restart = increase_make(&job->work, &job->prev);
-	for (uint32_t i = 0; i < job->work.n; i++) {
-		cur->stacks[i] = stacks[i];
-		cur->values[i] = job->work.values[i];
-	}
-	cur->n = job->work.n;
-	return 0;
-}
-
-static int copy_list(const struct stack_list *from, struct stack_list *to)
-{
-	int r = 0;
-	to->n = 0;
-	for (uint32_t i = 0; i < from->n && r >= 0; i++)
-		r = stack_list_push(to, from->stacks[i], from->values[i]);
-	return r;
-}
-
-/* What a slot of a total increased by, in job->cur. */
-static int make_increase(struct pass *pass, struct job *job, struct row *r, uint32_t slot, const struct held *now,
-                         const struct held *before)
-{
-	struct query *q = pass->q;
-	int e = copy_list(&now->lists[slot], &job->cur);
-	if (e < 0 || !before)
-		return e;
-	const struct row *prev = &q->rows.v[before->row];
-	bool restart, across = prev->part != r->part || q->parts.v[r->part].ordinals;
-	if (slot_column(q, prev, pass->first + slot) == NONE || !row_is_total(q, prev, &q->slots[pass->first + slot]))
-		return 0;
-	if (across)
-		e = increase_across(pass, job, &job->cur, r->part, &before->lists[slot], prev->part, &restart);
-	else
-		restart = increase_make(&job->cur, &before->lists[slot]);
-	if (e >= 0 && pass->first + slot == q->main_slot)
-		r->restart = restart;
-	return e;
-}
-
 /* ---- a row ---- */
 
-static int note_value(struct pass *pass, struct row *r, uint32_t slot, const struct stack_list *l, int64_t scale)
+int note_value(struct pass *pass, struct row *r, uint32_t slot, const struct stack_list *l, int64_t scale)
 {
 	if (slot != pass->q->main_slot || !pass->row_values)
 		return 0;
@@ -476,36 +159,6 @@ static void scan_row(struct pass *pass, struct row *r, const struct samples *sam
 	}
 }
 
-static int add_totals(struct pass *pass, struct job *job, struct row *r, const struct samples *samples)
-{
-	struct query *q = pass->q;
-	struct held *now = held_new((uint32_t)(r - q->rows.v), pass->n_slots), *fetched = NULL, *before = NULL;
-	int e = now ? list_totals(pass, r, samples, now) : -ENOMEM;
-	if (e >= 0 && r->prev != NONE) {
-		before = job->held ? job->held[r->series] : NULL;
-		if (!before || before->row != r->prev) {
-			e = fetch_totals(pass, job, r->prev, &fetched);
-			before = fetched;
-		}
-	}
-	for (uint32_t s = 0; s < pass->n_slots && e >= 0; s++) {
-		uint32_t slot = pass->first + s, column = slot_column(q, r, slot);
-		if (column == NONE || !row_is_total(q, r, &q->slots[slot]) || !row_counts(r, &q->slots[slot]))
-			continue;
-		int64_t scale = column_scale(&q->parts.v[r->part], row_of(q, r)->header, column);
-		e = make_increase(pass, job, r, s, now, before);
-		if (e >= 0)
-			e = note_value(pass, r, slot, &job->cur, scale);
-		if (e >= 0 && pass->add)
-			e = add_list(pass, job, slot, &job->cur, scale);
-	}
-	held_free(fetched, pass->n_slots);
-	if (e >= 0 && !r->shadowed)
-		return hold(pass, job, r->series, now);
-	held_free(now, pass->n_slots);
-	return e;
-}
-
 static int add_slot(struct pass *pass, struct job *job, struct row *r, uint32_t slot, const struct samples *samples)
 {
 	const struct query *q = pass->q;
@@ -520,7 +173,7 @@ static int add_slot(struct pass *pass, struct job *job, struct row *r, uint32_t 
 	int e = list_samples(q, r, samples, column, &job->cur);
 	if (e >= 0)
 		e = note_value(pass, r, slot, &job->cur, scale);
-	return e < 0 || !pass->add ? e : add_list(pass, job, slot, &job->cur, factor);
+	return e < 0 || !pass->add ? e : sums_add(pass, job, slot, &job->cur, factor);
 }
 
 static bool has_totals(const struct pass *pass, const struct row *r)
@@ -566,16 +219,16 @@ static int add_plain(struct pass *pass, struct job *job, struct row *r)
 			continue;
 		if (slot == q->main_slot)
 			r->value = total_of(q, r, column);
-		int64_t *sum = pass->add ? narrow_of(pass, job, slot) : NULL;
-		if (pass->add && !sum)
-			return -ENOMEM;
+		int64_t *sum = NULL;
+		if (pass->add)
+			e = sums_narrow(pass, job, slot, &sum);
 		if (sum)
 			e = group_accumulate(job->group, row_of(q, r), column, sum, &job->error);
 	}
 	return e;
 }
 
-static int add_row(struct pass *pass, struct job *job, struct row *r, enum row_want want)
+int pass_row(struct pass *pass, struct job *job, struct row *r, enum row_want want)
 {
 	int e = own_group(pass, job, r);
 	if (e < 0)
@@ -592,147 +245,12 @@ static int add_row(struct pass *pass, struct job *job, struct row *r, enum row_w
 		return 0;
 	for (uint32_t s = pass->first; s < pass->first + pass->n_slots && e >= 0; s++)
 		e = add_slot(pass, job, r, s, &samples);
-	return e >= 0 && has_totals(pass, r) ? add_totals(pass, job, r, &samples) : e;
+	return e >= 0 && has_totals(pass, r) ? pass_totals(pass, job, r, &samples) : e;
 }
 
-/* ---- jobs ---- */
+/* ---- which rows are read ---- */
 
-static int run_job(void *arg, size_t i)
-{
-	struct pass *pass = arg;
-	struct job *job = &pass->jobs[i];
-	struct query *q = pass->q;
-	const struct qpart *p = &q->parts.v[job->part];
-	int e = 0;
-	for (uint32_t k = job->from; k < job->to && e >= 0; k++) {
-		struct row *r = &q->rows.v[p->rows[k]];
-		enum row_want want = pass->wants[p->rows[k]];
-		if (want == SKIP)
-			continue;
-		e = cancel_check(pass->cancel);
-		if (e >= 0)
-			e = add_row(pass, job, r, want);
-		if (error_is_damage(e)) {
-			atomic_fetch_add(&pass->damaged, 1);
-			e = 0;
-		}
-	}
-	group_free(TAKE_PTR(job->group));
-	group_free(TAKE_PTR(job->other));
-	return e;
-}
-
-static void job_done(struct pass *pass, struct job *job)
-{
-	part_sums_done(&job->sums, pass->n_slots);
-	for (size_t i = 0; job->held && i < pass->q->series.n; i++)
-		held_free(job->held[i], pass->n_slots);
-	free(job->held);
-	group_free(job->group);
-	group_free(job->other);
-	stack_list_done(&job->cur);
-	stack_list_done(&job->work);
-	stack_list_done(&job->prev);
-}
-
-static void pass_done(struct pass *pass)
-{
-	for (size_t i = 0; i < pass->n_jobs; i++)
-		job_done(pass, &pass->jobs[i]);
-	free(pass->jobs);
-	for (size_t i = 0; pass->keeps && i < pass->q->parts.n; i++)
-		free(pass->keeps[i]);
-	free(pass->keeps);
-	free(pass->wants);
-	free(pass->errors);
-}
-
-static uint32_t wanted_rows(const struct pass *pass, const struct qpart *p)
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < p->n_rows; i++)
-		n += pass->wants[p->rows[i]] != SKIP;
-	return n;
-}
-
-/* Cuts a part's rows into at most n jobs, between row groups. */
-static int cut_part(struct pass *pass, uint32_t part, uint32_t n)
-{
-	const struct query *q = pass->q;
-	const struct qpart *p = &q->parts.v[part];
-	uint32_t from = 0;
-	for (uint32_t k = 1; k <= n && from < p->n_rows; k++) {
-		uint32_t to = (uint32_t)((uint64_t)p->n_rows * k / n);
-		while (to > from && to < p->n_rows &&
-		       row_of(q, &q->rows.v[p->rows[to]])->group == row_of(q, &q->rows.v[p->rows[to - 1]])->group)
-			to++;
-		if (to <= from)
-			continue;
-		struct job *job = &pass->jobs[pass->n_jobs++];
-		*job = (struct job){ .part = part, .from = from, .to = to };
-		int r = part_sums_init(&job->sums, p->symbols->n_stacks, pass->n_slots);
-		if (r < 0)
-			return r;
-		from = to;
-	}
-	return 0;
-}
-
-static bool has_ordinals(const struct symbols *sym)
-{
-	for (uint32_t i = 0; i < sym->n_locations; i++)
-		if (sym->locations[i].ordinal)
-			return true;
-	return false;
-}
-
-static int load_symbols(void *arg, size_t i)
-{
-	struct pass *pass = arg;
-	struct qpart *p = &pass->q->parts.v[i];
-	if (p->symbols || !wanted_rows(pass, p))
-		return 0;
-	int r = cancel_check(pass->cancel);
-	if (r >= 0)
-		r = dataset_symbols(p->dataset, &p->symbols, &pass->errors[i]);
-	if (r >= 0)
-		p->ordinals = has_ordinals(p->symbols);
-	if (!error_is_damage(r))
-		return r;
-	atomic_fetch_add(&pass->damaged, 1);
-	return 0;
-}
-
-static int pass_symbols(struct pass *pass, struct error *err)
-{
-	struct query *q = pass->q;
-	pass->errors = calloc(q->parts.n + 1, sizeof *pass->errors);
-	if (!pass->errors)
-		return -ENOMEM;
-	int r = pool_each(query_pool(q), q->parts.n, load_symbols, pass);
-	for (size_t i = 0; r < 0 && err && i < q->parts.n; i++)
-		if (pass->errors[i].code == r)
-			*err = pass->errors[i];
-	return r;
-}
-
-static int make_jobs(struct pass *pass)
-{
-	struct query *q = pass->q;
-	uint32_t threads = pool_threads(query_pool(q));
-	pass->jobs = calloc(q->parts.n * threads + 1, sizeof *pass->jobs);
-	if (!pass->jobs)
-		return -ENOMEM;
-	int r = 0;
-	for (size_t i = 0; i < q->parts.n && r >= 0; i++) {
-		uint32_t n = wanted_rows(pass, &q->parts.v[i]);
-		if (n && q->parts.v[i].symbols)
-			r = cut_part(pass, (uint32_t)i, MAX(1u, MIN(threads, n / JOB_ROWS)));
-	}
-	return r;
-}
-
-/* Which rows are read. Differences can only be found where a type's are asked for. */
+/* Differences can only be found where a type's are asked for. */
 static void choose_rows(struct pass *pass, bool add, bool scan)
 {
 	const struct query *q = pass->q;
@@ -757,20 +275,6 @@ static bool any_wanted(const struct pass *pass)
 		if (pass->wants[i] != SKIP)
 			return true;
 	return false;
-}
-
-static int pass_run(struct pass *pass, struct error *err)
-{
-	struct query *q = pass->q;
-	int r = pass_symbols(pass, err);
-	if (r >= 0)
-		r = make_jobs(pass);
-	if (r >= 0)
-		r = pool_each(pass->filtered && pass->row_values ? NULL : query_pool(q), pass->n_jobs, run_job, pass);
-	for (size_t i = 0; r < 0 && err && i < pass->n_jobs; i++)
-		if (pass->jobs[i].error.code == r)
-			*err = pass->jobs[i].error;
-	return r;
 }
 
 /* ---- the time covered ---- */
@@ -816,19 +320,11 @@ static void info_damage(const struct pass *pass, struct query_info *info)
 	info->damaged += atomic_load(&pass->damaged);
 }
 
-/* pass is NULL where no samples were read. */
-static void finish_info(struct query *q, const struct pass *pass)
+static void info_rows(const struct query *q, const struct pass *pass, const struct slot *main,
+                      struct query_info *info)
 {
-	struct query_info *info = &q->info;
-	const struct slot *main = &q->slots[q->main_slot];
-	if (atomic_load(&q->info_whole))
-		return;
-	*info = q->plan_info;
-	if (pass)
-		info_damage(pass, info);
-	info->covered = main->class == TYPE_INSTANT && !main->unweighted ? main->covered : 0;
+	int64_t first = 0, last = 0;
 	bool any = false;
-	info->first = info->last = 0;
 	for (size_t i = 0; i < q->rows.n; i++) {
 		const struct row *r = &q->rows.v[i];
 		if (r->role != ROLE_TAKEN)
@@ -840,11 +336,41 @@ static void finish_info(struct query *q, const struct pass *pass)
 			info->duration -= MAX(r->duration, (int64_t)0);
 			continue;
 		}
-		info->restarts += r->restart;
-		info->last = r->time;
-		info->first = any ? info->first : r->time;
+		info->restarts += r->restart && !(pass && pass->wants[i] == ROLLED);
+		last = r->time;
+		first = any ? first : r->time;
 		any = true;
 	}
+	if (info->differences) { /* of states, which are never without rows */
+		info->first = first;
+		info->last = last;
+	}
+}
+
+static void info_cells(const struct pass *pass, struct query_info *info)
+{
+	const struct query *q = pass->q;
+	for (size_t i = 0; i < pass->cells.n; i++) {
+		const struct cell_use *use = &pass->cells.v[i];
+		uint32_t column = plan_column(q, &q->parts.v[use->part], cell_header(q, use), q->main_slot);
+		info->restarts += column == NONE ? 0 : cell_of(q, use)->restarts[column];
+	}
+}
+
+/* pass is NULL where no samples were read. */
+static void finish_info(struct query *q, const struct pass *pass)
+{
+	struct query_info *info = &q->info;
+	const struct slot *main = &q->slots[q->main_slot];
+	if (atomic_load(&q->info_whole))
+		return;
+	*info = q->plan_info;
+	if (pass)
+		info_damage(pass, info);
+	info->covered = main->class == TYPE_INSTANT && !main->unweighted ? main->covered : 0;
+	info_rows(q, pass, main, info);
+	if (pass)
+		info_cells(pass, info);
 	atomic_store(&q->info_whole, true);
 }
 
@@ -880,14 +406,19 @@ static int read_once(struct pass *pass, struct sums *ret, bool *ret_again, struc
 	int r = pass_run(pass, err);
 	if (r < 0)
 		return r;
-	*ret_again = atomic_load(&pass->found);
+	*ret_again = atomic_load(&pass->found) || atomic_load(&pass->bad_cell);
+	if (atomic_load(&pass->bad_cell)) {
+		q->no_cells = true;
+		return q->cells.n ? ERR_CORRUPT : 0;
+	}
 	if (*ret_again)
 		return scan_rest(q, pass->first, pass->n_slots, pass->cancel, err);
 	finish_info(q, pass);
-	q->values_known |= pass->row_values;
-	return ret ? merge_jobs(pass, ret) : 0;
+	q->values_known |= pass->row_values && !pass->cells.n;
+	return ret ? sums_merge(pass, ret) : 0;
 }
 
+/* Where a plan with hours that have no rows meets a damaged cell: ERR_CORRUPT, and the planned query is to be asked. */
 int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
                 struct error *err)
 {
