@@ -168,6 +168,7 @@ struct query {
 	atomic_bool info_whole;   /* `info` is final: set once */
 	bool values_known;
 	bool no_cells;            /* some cell is damaged */
+	uint64_t rolled;          /* profiles that cells answered for when samples were last summed */
 	struct symtab *symtab;
 	struct memo_tree *tree;
 	struct memo_points *points;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "internal.h"
+#include "pass.h"
 
 #include <string.h>
 
@@ -34,6 +34,15 @@ static int merge_selected(struct query *q, struct fold *fold, struct merged_type
 	return 0;
 }
 
+/* Parts that were only looked through have nothing. */
+static bool has_sums(const struct sums *sums, const struct part_sums *s)
+{
+	for (uint32_t i = 0; s->n_stacks && i < sums->n_slots; i++)
+		if (s->narrow[i] || s->wide[i])
+			return true;
+	return false;
+}
+
 /* Puts sums under the numbers that their parts have in another query of the same view. */
 static int move_sums(struct query *to, struct query *from, struct sums *sums)
 {
@@ -41,8 +50,10 @@ static int move_sums(struct query *to, struct query *from, struct sums *sums)
 	if (!v)
 		return -ENOMEM;
 	for (size_t i = 0, k = 0; i < sums->n; i++) {
-		if (!sums->v[i].n_stacks)
+		if (!has_sums(sums, &sums->v[i])) {
+			part_sums_done(&sums->v[i], sums->n_slots);
 			continue;
+		}
 		for (k = 0; k < to->parts.n && to->parts.v[k].dataset != from->parts.v[i].dataset;)
 			k++;
 		assert(k < to->parts.n); /* a view lends one dataset to all */

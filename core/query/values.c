@@ -217,7 +217,7 @@ static int add_plain(struct pass *pass, struct job *job, struct row *r)
 		uint32_t column = slot_column(q, r, slot);
 		if (column == NONE)
 			continue;
-		if (slot == q->main_slot)
+		if (slot == q->main_slot && pass->row_values)
 			r->value = total_of(q, r, column);
 		int64_t *sum = NULL;
 		if (pass->add)
@@ -415,6 +415,9 @@ static int read_once(struct pass *pass, struct sums *ret, bool *ret_again, struc
 		return scan_rest(q, pass->first, pass->n_slots, pass->cancel, err);
 	finish_info(q, pass);
 	q->values_known |= pass->row_values && !pass->cells.n;
+	q->rolled = pass->add ? 0 : q->rolled;
+	for (size_t i = 0; i < pass->cells.n; i++)
+		q->rolled += cell_of(q, &pass->cells.v[i])->profiles;
 	return ret ? sums_merge(pass, ret) : 0;
 }
 

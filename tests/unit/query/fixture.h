@@ -42,6 +42,7 @@ struct spec {
 	enum temporality temporality;
 	const char *samples;
 	const char *comment;
+	bool apart; /* equal frames are locations of their own, told apart by ordinals */
 };
 
 static inline void setup(struct fixture *f)
@@ -81,6 +82,39 @@ static inline uint32_t add_address(struct profile *p, const char *s, const char 
 	return (uint32_t)p->locations.n - 1;
 }
 
+static inline bool same_line(const struct profile *p, uint32_t a, uint32_t b)
+{
+	const struct profile_line *x = &p->lines.v[a], *y = &p->lines.v[b];
+	const struct profile_function *f = &p->functions.v[x->function], *g = &p->functions.v[y->function];
+	return x->line == y->line && str_eq(profile_str(p, f->name), profile_str(p, g->name)) &&
+	       str_eq(profile_str(p, f->filename), profile_str(p, g->filename));
+}
+
+static inline bool same_location(const struct profile *p, uint32_t a, uint32_t b)
+{
+	const struct profile_location *x = &p->locations.v[a], *y = &p->locations.v[b];
+	if (x->mapping != y->mapping || x->address != y->address || x->n_lines != y->n_lines)
+		return false;
+	for (uint32_t i = 0; i < x->n_lines; i++)
+		if (!same_line(p, x->line_at + i, y->line_at + i))
+			return false;
+	return true;
+}
+
+/* The last location, or an earlier one that is equal: then the last one goes. */
+static inline uint32_t share_location(struct profile *p, uint32_t last)
+{
+	for (uint32_t i = 0; i < last; i++) {
+		if (!same_location(p, i, last))
+			continue;
+		p->lines.n -= p->locations.v[last].n_lines;
+		p->functions.n -= p->locations.v[last].n_lines;
+		p->locations.n--;
+		return i;
+	}
+	return last;
+}
+
 /* A location of one line, or of several: "inner<outer". */
 static inline uint32_t add_location(struct profile *p, char *frame)
 {
@@ -112,13 +146,15 @@ static inline void add_label(struct profile *p, char *label)
 	PUSH(&p->labels, l);
 }
 
-static inline void add_sample(struct profile *p, char *line)
+static inline void add_sample(struct profile *p, char *line, bool apart)
 {
 	char *save = NULL, *inner = NULL, *stack = strtok_r(line, " ", &save);
 	uint32_t from = (uint32_t)p->locs.n;
 	if (strcmp(stack, "-") != 0)
 		for (char *frame = strtok_r(stack, ";", &inner); frame; frame = strtok_r(NULL, ";", &inner)) {
 			uint32_t location = add_location(p, frame);
+			if (!apart)
+				location = share_location(p, location);
 			PUSH(&p->locs, location);
 		}
 	for (size_t i = from, k = p->locs.n; i + 1 < k; i++) { /* leaf first */
@@ -148,7 +184,7 @@ static inline void make_profile(struct profile *p, const struct spec *s)
 	PUSH(&p->loc_at, 0);
 	PUSH(&p->label_at, 0);
 	for (char *line = strtok_r(samples, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		add_sample(p, line);
+		add_sample(p, line, s->apart);
 	free(samples);
 	p->time_ns = s->time;
 	p->duration_ns = s->duration;
