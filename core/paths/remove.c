@@ -6,7 +6,8 @@
 
 #include "tree.h"
 
-#define WHAT_CAN_BE_DELETED "only a service, a day of it, a type of a day and a file of a day's profiles/ can be deleted"
+#define WHAT_CAN_BE_DELETED \
+	"only a service, a day of it, a type of a day and a file of a day's profiles/ can be deleted"
 
 /* What stands at the node. The texts are the node's. */
 struct removal {
