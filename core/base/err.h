@@ -26,6 +26,7 @@
 	X(ERR_FORMAT_REFERENCE, 5, EINVAL, "the profile refers to something it does not hold")     \
 	X(ERR_FORMAT_NAMED, 6, EINVAL, "a format that is known and not taken")                     \
 	X(ERR_FORMAT_LIMIT, 7, EFBIG, "the profile is larger than the limit")                      \
+	X(ERR_FORMAT_SERVICE, 8, EINVAL, "neither the profile nor its sender names the service")   \
 	/* damaged or foreign objects in the store */                                              \
 	X(ERR_CORRUPT, 20, EIO, "an object is damaged")                                            \
 	X(ERR_CORRUPT_CHECKSUM, 21, EIO, "a checksum does not match")                              \

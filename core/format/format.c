@@ -37,6 +37,8 @@ struct format_reader {
 	struct gz *gz;
 	struct buf raw, inner; /* decompressed once, and twice */
 	const char *name;
+	VEC(struct decoded) doc; /* all initialised; the first n_doc are the last document's */
+	size_t n_doc, held; /* the document's profiles, and their memory */
 };
 
 static struct slice first_bytes(struct slice s)
@@ -99,6 +101,9 @@ void format_reader_free(struct format_reader *r)
 	if (!r)
 		return;
 	gz_free(r->gz);
+	for (size_t i = 0; i < r->doc.n; i++)
+		decoded_done(&r->doc.v[i]);
+	VEC_DONE(&r->doc);
 	buf_done(&r->raw);
 	buf_done(&r->inner);
 	free(r);
@@ -135,30 +140,65 @@ const char *format_reader_name(const struct format_reader *r)
 	return r->name;
 }
 
-/* OTLP's ProfilesData has fields 1 and 2 and, inside them, messages alone; pprof's field 1 holds numbers. */
-static bool is_otlp(struct slice in)
+/* The next place of the document, empty. */
+static struct decoded *next_place(struct format_reader *r)
 {
-	struct cursor c = cursor_of(in);
-	struct pb_field f = { 0 };
-	while (pb_next(&c, &f)) {
-		if (f.wire != PB_LEN || f.number < 1 || f.number > 2)
-			return false;
-		if (f.bytes.len && (f.bytes.data[0] & 7) != PB_LEN)
-			return false;
+	size_t max = format_max_model(&r->opts);
+	struct decoded *d;
+	if (r->n_doc < r->doc.n) {
+		d = &r->doc.v[r->n_doc];
+		d->profile.arena.max = max;
+		decoded_reset(d);
+		return d;
 	}
-	return !c.bad && in.len;
+	d = VEC_GROW(&r->doc, 1);
+	if (!d || decoded_init(d, max))
+		return NULL;
+	r->doc.n++;
+	return d;
 }
 
-static int decode_as(struct format_reader *r, const struct format *format, struct slice in, struct profile *p,
-                     struct error *err)
+/* Forgets the last document. The memory of one profile is kept. */
+static void forget_document(struct format_reader *r)
 {
-	profile_reset(p);
-	r->name = format->name;
-	int e = format->decode(in, &r->opts, p, err);
-	if (e && e != -ENOMEM && e != ERR_FORMAT_LIMIT && is_otlp(in))
-		return error_set(err, ERR_FORMAT_NAMED,
-		                 "OTLP profiles: not taken yet by this version; write pprof");
+	while (r->doc.n > 1)
+		decoded_done(&r->doc.v[--r->doc.n]);
+	r->n_doc = r->held = 0;
+}
+
+static int take_profile(void *ctx, struct decoded *d, struct error *err)
+{
+	struct format_reader *r = ctx;
+	struct decoded *to = next_place(r);
+	if (!to)
+		return error_set(err, -ENOMEM, "no memory for the profile");
+	struct decoded empty = *to;
+	*to = *d;
+	*d = empty;
+	r->n_doc++;
+	r->held += sizeof *to + profile_bytes(&to->profile);
+	if (r->held > format_max_model(&r->opts))
+		return error_set(err, ERR_FORMAT_LIMIT, "%zu profiles need more than %zu MiB of memory", r->n_doc,
+		                 format_max_model(&r->opts) >> 20);
+	return 0;
+}
+
+static int decode_one(struct format_reader *r, const struct format *format, struct slice in, struct error *err)
+{
+	struct decoded *d = next_place(r);
+	if (!d)
+		return error_set(err, -ENOMEM, "no memory for the profile");
+	int e = format->decode(in, &r->opts, &d->profile, err);
+	r->n_doc = !e;
 	return e;
+}
+
+static int decode_as(struct format_reader *r, const struct format *format, struct slice in, struct error *err)
+{
+	const struct format_sink sink = { .take = take_profile, .ctx = r };
+	forget_document(r);
+	r->name = format->name;
+	return format->decode_all ? format->decode_all(in, &r->opts, &sink, err) : decode_one(r, format, in, err);
 }
 
 /* What the input may be: the one that is certain alone, or all that are possible, in order. */
@@ -177,7 +217,7 @@ static size_t find_candidates(struct slice in, const struct format **ret)
 	return n;
 }
 
-static int decode_plain(struct format_reader *r, struct slice in, struct profile *p, struct error *err)
+static int decode_plain(struct format_reader *r, struct slice in, struct error *err)
 {
 	size_t max = format_max_bytes(&r->opts);
 	if (in.len > max)
@@ -189,7 +229,7 @@ static int decode_plain(struct format_reader *r, struct slice in, struct profile
 	size_t n = find_candidates(in, candidates);
 	e = n ? 0 : unknown(in, true, err);
 	for (size_t i = 0; i < n; i++) {
-		e = decode_as(r, candidates[i], in, p, err);
+		e = decode_as(r, candidates[i], in, err);
 		if (!e)
 			break;
 	}
@@ -253,7 +293,7 @@ static bool is_packed(struct slice s)
 }
 
 /* Decodes what r->raw holds, which may be compressed once more. */
-static int decode_raw(struct format_reader *r, struct profile *p, struct error *err)
+static int decode_raw(struct format_reader *r, struct error *err)
 {
 	struct slice in = buf_slice(&r->raw);
 	if (is_packed(in)) {
@@ -267,32 +307,32 @@ static int decode_raw(struct format_reader *r, struct profile *p, struct error *
 		return error_set(err, ERR_FORMAT_NAMED, "compressed more than twice");
 	if (!in.len)
 		return error_set(err, ERR_FORMAT_UNKNOWN, "compressed data that holds nothing");
-	return decode_plain(r, in, p, err);
+	return decode_plain(r, in, err);
 }
 
-/* r->raw holds the first member, others begin at `at`. Uses r->raw and p up. */
-static enum plan make_plan(struct format_reader *r, size_t at, struct profile *p)
+/* r->raw holds the first member, others begin at `at`. Uses r->raw and the document up. */
+static enum plan make_plan(struct format_reader *r, size_t at)
 {
-	if (decode_raw(r, p, NULL))
+	if (decode_raw(r, NULL))
 		return PLAN_JOINED;
 	int e;
 	while ((e = next_member(r, &at, NULL)) > 0)
-		if (decode_raw(r, p, NULL))
+		if (decode_raw(r, NULL))
 			break;
 	if (e <= 0)
 		return PLAN_EACH;
 	buf_reset(&r->raw);
-	return join_members(r, r->in, &r->raw, NULL) || decode_raw(r, p, NULL) ? PLAN_EACH : PLAN_JOINED;
+	return join_members(r, r->in, &r->raw, NULL) || decode_raw(r, NULL) ? PLAN_EACH : PLAN_JOINED;
 }
 
 /* Makes the plan, and r->raw the first profile's bytes. */
-static int begin_gzip(struct format_reader *r, size_t *at, struct profile *p, struct error *err)
+static int begin_gzip(struct format_reader *r, size_t *at, struct error *err)
 {
 	if (is_padding(from(r, *at))) {
 		r->plan = PLAN_EACH;
 		return 0;
 	}
-	r->plan = make_plan(r, *at, p);
+	r->plan = make_plan(r, *at);
 	*at = 0;
 	if (r->plan == PLAN_EACH)
 		return MIN(next_member(r, at, err), 0);
@@ -301,37 +341,39 @@ static int begin_gzip(struct format_reader *r, size_t *at, struct profile *p, st
 	return join_members(r, r->in, &r->raw, err);
 }
 
-static int next_gzip(struct format_reader *r, struct profile *p, struct error *err)
+static int next_gzip(struct format_reader *r, struct error *err)
 {
 	size_t at = r->taken;
 	int e = next_member(r, &at, err);
 	if (!e && r->plan == PLAN_NONE)
 		return error_set(err, ERR_FORMAT_UNKNOWN, "compressed data that holds nothing");
 	if (e > 0 && r->plan == PLAN_NONE)
-		e = MIN(begin_gzip(r, &at, p, err), 0) ?: 1;
+		e = MIN(begin_gzip(r, &at, err), 0) ?: 1;
 	if (!e)
 		r->taken = r->in.len; /* empty members, or padding */
 	if (e <= 0)
 		return e;
-	e = decode_raw(r, p, err);
+	e = decode_raw(r, err);
 	if (e)
 		return r->taken ? error_at(err, e, "gzip member at byte %zu", r->taken) : e;
 	r->taken = at;
 	if (at < r->in.len && is_padding(from(r, at))) {
-		profile_warn(p, "%zu zero bytes behind the gzip data were skipped", r->in.len - at);
+		if (r->n_doc)
+			profile_warn(&r->doc.v[0].profile, "%zu zero bytes behind the gzip data were skipped",
+			             r->in.len - at);
 		r->taken = r->in.len;
 	}
 	return 1;
 }
 
-static int next_other(struct format_reader *r, struct profile *p, struct error *err)
+static int next_other(struct format_reader *r, struct error *err)
 {
 	int e;
 	if (zst_magic(r->in)) {
 		e = zst_decompress_all(r->in, &r->raw, err);
-		e = e ? e : decode_raw(r, p, err);
+		e = e ? e : decode_raw(r, err);
 	} else {
-		e = decode_plain(r, r->in, p, err);
+		e = decode_plain(r, r->in, err);
 	}
 	if (e)
 		return e;
@@ -339,11 +381,14 @@ static int next_other(struct format_reader *r, struct profile *p, struct error *
 	return 1;
 }
 
-int format_reader_next(struct format_reader *r, struct profile *p, struct error *err)
+int format_reader_next(struct format_reader *r, struct decoded_list *ret, struct error *err)
 {
 	if (r->taken >= r->in.len)
 		return 0;
 	if (err)
 		*err = (struct error){ 0 };
-	return gz_magic(r->in) ? next_gzip(r, p, err) : next_other(r, p, err);
+	int e = gz_magic(r->in) ? next_gzip(r, err) : next_other(r, err);
+	if (e > 0)
+		*ret = (struct decoded_list){ r->doc.v, r->n_doc };
+	return e;
 }

@@ -7,29 +7,24 @@
 #include "tree.h"
 
 /*
- * Nearly every file holds one profile: it is decoded once and written. Where bytes are left behind the first,
- * the file is decoded twice: once to see that all of it is sound, and once to hand the profiles over one
- * after the other, so that no more than one of them is in memory decoded.
+ * Nearly every file holds one document, most of them of one profile: it is decoded once and written. Where bytes are
+ * left behind the first, the file is decoded twice: once to see that all of it is sound, and once to hand the documents
+ * over one after the other, so that no more than one of them is in memory decoded.
  */
 
 #define SALT_MAX ((size_t)64 << 10)
-#define MAX_BYTES_DEFAULT ((size_t)256 << 20)
 
 struct ingest_scratch {
 	struct format_reader *reader; /* NULL until first used */
-	struct profile profile;
+	VEC(struct db_write) writes;  /* of one document, as what follows */
+	VEC(struct db_written) written;
+	VEC(struct label) labels;
 };
 
 int ingest_scratch_new(struct ingest_scratch **ret)
 {
-	_free_ struct ingest_scratch *s = calloc(1, sizeof *s);
-	if (!s)
-		return -ENOMEM;
-	int e = profile_init(&s->profile, MAX_BYTES_DEFAULT);
-	if (e)
-		return e;
-	*ret = TAKE_PTR(s);
-	return 0;
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : -ENOMEM;
 }
 
 void ingest_scratch_free(struct ingest_scratch *s)
@@ -37,7 +32,9 @@ void ingest_scratch_free(struct ingest_scratch *s)
 	if (!s)
 		return;
 	format_reader_free(s->reader);
-	profile_done(&s->profile);
+	VEC_DONE(&s->writes);
+	VEC_DONE(&s->written);
+	VEC_DONE(&s->labels);
 	free(s);
 }
 
@@ -57,40 +54,49 @@ struct ingest {
 	struct format_options format;
 	struct buf salt;
 	struct bulk *bulk;
-	size_t n;     /* profiles so far */
-	size_t begin; /* where the current one begins */
+	struct decoded_list doc; /* the current document */
+	size_t n;                /* profiles before it */
+	size_t begin;            /* where it begins */
 	struct ingest_result res;
 };
 
 /* ---- decoding ---- */
 
-static int at_profile(const struct ingest *g, int e, struct error *err)
+/* i: of the document. */
+static int at_profile(const struct ingest *g, size_t i, int e, struct error *err)
 {
-	if (!g->n)
+	if (!g->begin && g->doc.n <= 1)
 		return e;
-	return error_at(err, e, "profile %zu, at byte %zu of the file", g->n + 1, g->begin);
+	return error_at(err, e, "profile %zu, at byte %zu of the file", g->n + i + 1, g->begin);
 }
 
-/* 1: the next profile is in the scratch, verified; 0: none left. */
-static int next_profile(struct ingest *g, struct error *err)
+static void keep_warning(struct ingest *g, const struct profile *p)
+{
+	if (p->warning[0] && !g->res.warning[0])
+		snprintf(g->res.warning, sizeof g->res.warning, "%s", p->warning);
+}
+
+/* 1: the next document is in g->doc, verified; 0: none left. */
+static int next_document(struct ingest *g, struct error *err)
 {
 	struct format_reader *r = g->scratch->reader;
+	g->n += g->doc.n;
+	g->doc.n = 0;
 	g->begin = format_reader_taken(r);
-	int e = format_reader_next(r, &g->scratch->profile, err);
-	if (e > 0) {
-		int bad = profile_verify(&g->scratch->profile, err);
-		e = bad ? bad : e;
-	}
+	int e = format_reader_next(r, &g->doc, err);
 	if (e < 0)
-		return at_profile(g, e, err);
-	if (e > 0) {
-		const struct profile *p = &g->scratch->profile;
-		g->res.consumed = format_reader_taken(r);
-		g->res.format = format_reader_name(r);
-		if (p->warning[0] && !g->res.warning[0])
-			snprintf(g->res.warning, sizeof g->res.warning, "%s", p->warning);
+		return at_profile(g, 0, e, err);
+	if (!e)
+		return 0;
+	for (size_t i = 0; i < g->doc.n; i++) {
+		int bad = profile_verify(&g->doc.v[i].profile, err);
+		if (bad)
+			return at_profile(g, i, bad, err);
+		keep_warning(g, &g->doc.v[i].profile);
 	}
-	return e;
+	g->res.consumed = format_reader_taken(r);
+	g->res.format = format_reader_name(r);
+	return 1;
 }
 
 /* ---- what the path and the name say ---- */
@@ -205,56 +211,111 @@ static void count(struct ingest *g, const struct db_written *w, uint64_t samples
 	g->res.samples += samples;
 }
 
-static int write_profile(struct ingest *g, struct error *err)
+/* Where the path's service is another than the sender's, that stays as a label. */
+static bool is_renamed(const struct decoded *d, struct str service)
 {
-	struct profile *p = &g->scratch->profile;
+	return d->service.len && !str_eq(d->service, service);
+}
+
+/* The labels as sent of all profiles of the document, one list after the other. */
+static int gather_labels(struct ingest *g)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < g->doc.n; i++)
+		n += g->doc.v[i].labels.n + 1;
+	g->scratch->labels.n = 0;
+	return VEC_GROW(&g->scratch->labels, n) ? 0 : -ENOMEM;
+}
+
+static void add_labels(struct ingest *g, const struct decoded *d, struct db_write *w)
+{
+	struct label *to = g->scratch->labels.v + g->scratch->labels.n;
+	w->labels = to;
+	for (size_t i = 0; i < d->labels.n; i++)
+		*to++ = d->labels.v[i];
+	if (is_renamed(d, w->service))
+		*to++ = (struct label){ STR("service.name"), d->service };
+	w->n_labels = (size_t)(to - w->labels);
+	g->scratch->labels.n += w->n_labels;
+}
+
+static int fill_write(struct ingest *g, struct decoded *d, struct db_write *w, struct error *err)
+{
 	const struct target *t = g->opts->target;
-	int e = apply_target(g, p);
+	int e = apply_target(g, &d->profile);
 	if (e)
 		return e;
-	struct db_write w = {
-		.profile = p,
-		.service = str_of(t->service),
+	*w = (struct db_write){
+		.profile = &d->profile,
+		.service = t->service && *t->service ? str_of(t->service) : d->service,
 		.path_labels = t->labels,
 		.n_path_labels = t->n_labels,
-		.fallback_time = p->time_ns ? 0 : fallback_time(g),
+		.fallback_time = d->profile.time_ns ? 0 : fallback_time(g),
 		.fallback_is_file = g->opts->mtime != 0,
 		.salt = { (const char *)g->salt.data, g->salt.len },
-		.bytes_in = g->res.consumed - g->begin,
+		.bytes_in = (g->res.consumed - g->begin) / g->doc.n,
 	};
-	struct db_written written;
-	e = g->bulk ? bulk_add(g->bulk, &w, &written, err) : db_write(g->db, &w, 1, &written, err);
+	if (!w->service.len)
+		return error_set(err, ERR_FORMAT_SERVICE, "the profile does not name its service: do so by "
+		                 "`ingest -s SERVICE` or by the directory it is written to");
+	add_labels(g, d, w);
+	return 0;
+}
+
+static int put(struct ingest *g, struct error *err)
+{
+	struct db_write *w = g->scratch->writes.v;
+	struct db_written *written = g->scratch->written.v;
+	if (!g->bulk)
+		return db_write(g->db, w, g->doc.n, written, err);
+	int e = 0;
+	for (size_t i = 0; !e && i < g->doc.n; i++)
+		e = bulk_add(g->bulk, &w[i], &written[i], err);
+	return e;
+}
+
+static int write_document(struct ingest *g, struct error *err)
+{
+	struct ingest_scratch *s = g->scratch;
+	if (!g->doc.n)
+		return 0;
+	int e = gather_labels(g);
+	if (e || !VEC_GROW(&s->writes, g->doc.n) || !VEC_GROW(&s->written, g->doc.n))
+		return -ENOMEM;
+	for (size_t i = 0; i < g->doc.n; i++) {
+		e = fill_write(g, &g->doc.v[i], &s->writes.v[i], err);
+		if (e)
+			return at_profile(g, i, e, err);
+	}
+	e = put(g, err);
 	if (e)
-		return at_profile(g, e, err);
-	count(g, &written, p->n_samples);
+		return at_profile(g, 0, e, err);
+	for (size_t i = 0; i < g->doc.n; i++)
+		count(g, &s->written.v[i], g->doc.v[i].profile.n_samples);
 	return 0;
 }
 
 static int begin(struct ingest *g, struct error *err)
 {
-	g->n = 0;
+	g->n = g->doc.n = 0;
 	g->res.consumed = 0;
 	return scratch_begin(g->scratch, g->in, &g->format, err);
 }
 
-/* All of the input once, to see that it is sound; the first profile has been. */
+/* All of the input once, to see that it is sound; the first document has been. */
 static int check_rest(struct ingest *g, struct error *err)
 {
 	int e = 1;
-	while (e > 0) {
-		g->n++;
-		e = next_profile(g, err);
-	}
+	while (e > 0)
+		e = next_document(g, err);
 	return e;
 }
 
 static int write_all(struct ingest *g, struct error *err)
 {
 	int e = begin(g, err);
-	while (!e && (e = next_profile(g, err)) > 0) {
-		e = write_profile(g, err);
-		g->n++;
-	}
+	while (!e && (e = next_document(g, err)) > 0)
+		e = write_document(g, err);
 	return e;
 }
 
@@ -276,10 +337,10 @@ static int ingest_input(struct ingest *g, struct error *err)
 	int e = begin(g, err);
 	if (e)
 		return e;
-	e = next_profile(g, err);
+	e = next_document(g, err);
 	if (e <= 0)
 		return e;
-	return g->res.consumed == g->in.len ? write_profile(g, err) : write_many(g, err);
+	return g->res.consumed == g->in.len ? write_document(g, err) : write_many(g, err);
 }
 
 static struct format_options format_of(const struct ingest_options *opts)
@@ -326,11 +387,12 @@ int ingest_probe(struct slice in, struct ingest_result *ret, struct error *err)
 		return e;
 	}
 	struct error why = { 0 };
-	while ((e = next_profile(&g, &why)) > 0) {
-		g.res.samples += scratch->profile.n_samples;
-		g.n = ++g.res.taken;
+	while ((e = next_document(&g, &why)) > 0) {
+		for (size_t i = 0; i < g.doc.n; i++)
+			g.res.samples += g.doc.v[i].profile.n_samples;
+		g.res.taken += g.doc.n;
 	}
-	if (e < 0 && !g.n) {
+	if (e < 0 && !g.res.consumed) {
 		if (err)
 			*err = why;
 		return e;

@@ -45,10 +45,12 @@ struct ingest_result {
 };
 
 /*
- * Decodes all profiles of one input, then writes them: nothing is written where one is refused. Durable on 0
+ * Decodes all profiles of one input, then writes them: nothing is written where one is refused. The target's service
+ * wins over the one that the input names, which then stays as the label service.name; where the target names none, the
+ * input must (ERR_FORMAT_SERVICE). The target's labels win over the input's in selections. Durable on 0
  * (but for bulk). Refused: the decoder's or the store's error, with a sentence; where the store fails in the
  * midst of many profiles, those before are stored and count once when it is tried again. An empty input is no
- * error and no profile.
+ * error and no profile; nor is a document that says it holds none.
  */
 int ingest_bytes(struct db *db, struct slice in, const struct ingest_options *opts, struct ingest_result *ret,
                  struct error *err);

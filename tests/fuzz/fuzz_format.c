@@ -8,25 +8,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice in = { data, size };
 	struct error err = { 0 };
 	struct format_reader *r;
-	struct profile p;
+	struct decoded_list doc;
 	bool junk = format_judge((struct slice){ data, size / 2 }, false, &err) < 0;
-	if (profile_init(&p, FUZZ_MAX_BYTES))
+	if (format_reader_new(in, &opts, &r, &err))
 		return 0;
-	if (format_reader_new(in, &opts, &r, &err)) {
-		profile_done(&p);
-		return 0;
-	}
 	int e;
 	size_t taken = 0;
-	while ((e = format_reader_next(r, &p, &err)) > 0) {
+	while ((e = format_reader_next(r, &doc, &err)) > 0) {
 		if (junk || format_reader_taken(r) <= taken || format_reader_taken(r) > size)
 			abort();
 		taken = format_reader_taken(r);
-		fuzz_check_profile(&p);
+		for (size_t i = 0; i < doc.n; i++)
+			fuzz_check_profile(&doc.v[i].profile);
 	}
 	if (e < 0 && !err.text[0])
 		abort(); /* refused without a reason */
 	format_reader_free(r);
-	profile_done(&p);
 	return 0;
 }

@@ -257,15 +257,14 @@ int pool_merge(struct pool_set *pool, const struct profile *src, struct error *e
 int pool_merge_file(struct pool_set *pool, const char *path, struct error *err)
 {
 	_cleanup_(format_reader_freep) struct format_reader *reader = NULL;
-	_cleanup_(profile_done) struct profile p = { 0 };
 	_buf_ struct buf bytes = BUF_INIT(PROFILE_BYTES_MAX);
+	struct decoded_list doc;
 	int e = file_read(path, &bytes, err);
 	if (!e)
-		e = profile_init(&p, PROFILE_BYTES_MAX);
-	if (!e)
 		e = format_reader_new(buf_slice(&bytes), &(struct format_options){ 0 }, &reader, err);
-	while (!e && (e = format_reader_next(reader, &p, err)) > 0)
-		e = pool_merge(pool, &p, err);
+	while (!e && (e = format_reader_next(reader, &doc, err)) > 0)
+		for (size_t i = e = 0; !e && i < doc.n; i++)
+			e = pool_merge(pool, &doc.v[i].profile, err);
 	return e ? error_at(err, e, "%s", path) : 0;
 }
 

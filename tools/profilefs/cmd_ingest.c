@@ -127,8 +127,6 @@ static int check_target(const struct command *self, const struct ingest *in)
 	}
 	if (in->target.service && layout_service)
 		return wrong_usage(self, "the service is given by -s and by --layout");
-	if (!in->target.service && !layout_service)
-		return wrong_usage(self, "the service is missing: -s SERVICE, or --layout SERVICE/... for a tree");
 	return -1;
 }
 
@@ -202,7 +200,7 @@ static int run_ingest(const struct command *self, int argc, char **argv)
 		return rc;
 	if (optind == argc)
 		return wrong_usage(self, "nothing to ingest: name files, directories, or - for standard input");
-	if (!in.target.service && !(in.target.service = strdup(""))) /* each file's path replaces it */
+	if (!in.target.service && !(in.target.service = strdup(""))) /* each file, or its path, says it */
 		return fail("ingest", -ENOMEM, NULL);
 	rc = collect(&in, argc, argv, &inputs);
 	return run_load(&in, &inputs) | rc;
@@ -210,9 +208,9 @@ static int run_ingest(const struct command *self, int argc, char **argv)
 
 const struct command cmd_ingest = {
 	.name = "ingest",
-	.synopsis = "-s SERVICE [options] STORE FILE|DIR|-...",
+	.synopsis = "[-s SERVICE] [options] STORE FILE|DIR|-...",
 	.summary = "Writes profiles into the store",
-	.help = "  -s, --service NAME   the profiled program\n"
+	.help = "  -s, --service NAME   the profiled program (default: what the file says, as OTLP does)\n"
 	        "  -l, --label K=V      a label of every profile; may be repeated\n"
 	        "  -t, --type TYPE      what is counted, for formats that do not say (default: samples)\n"
 	        "      --unit UNIT      its unit (default: count)\n"

@@ -18,14 +18,12 @@ int main(void)
 {
 	_buf_ struct buf in = BUF_INIT(256 << 20), out = BUF_INIT(256 << 20);
 	struct error err = { 0 };
-	struct profile p;
+	struct decoded_list doc = { 0 };
 	_cleanup_(format_reader_freep) struct format_reader *r = NULL;
 	read_all(&in);
-	int e = profile_init(&p, 256 << 20);
-	e = e ? e : format_reader_new(buf_slice(&in), NULL, &r, &err);
-	e = e ? e : format_reader_next(r, &p, &err);
-	e = e < 0 ? e : pprof_encode(&p, &out);
-	profile_done(&p);
+	int e = format_reader_new(buf_slice(&in), NULL, &r, &err);
+	e = e ? e : format_reader_next(r, &doc, &err);
+	e = e < 0 || !doc.n ? e : pprof_encode(&doc.v[0].profile, &out);
 	if (e)
 		fprintf(stderr, "reencode: %s\n", error_text(&err, e));
 	return e || fwrite(out.data, 1, out.len, stdout) != out.len;

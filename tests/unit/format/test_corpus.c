@@ -18,20 +18,19 @@
 
 #include "corpus.h"
 
-static struct profile profile, again;
+static struct profile again;
 static struct format_reader *reader;
 static struct error err;
 static const struct format_options defaults;
 
 static int setup(void **state)
 {
-	return profile_init(&profile, 1 << 20) || profile_init(&again, 1 << 20) ||
+	return profile_init(&again, 1 << 20) ||
 	       format_reader_new((struct slice){ 0 }, &defaults, &reader, &err);
 }
 
 static int teardown(void **state)
 {
-	profile_done(&profile);
 	profile_done(&again);
 	format_reader_free(reader);
 	return 0;
@@ -59,19 +58,24 @@ static bool encodes_and_decodes(const struct profile *p, const char *file)
 	       (!p->values.n || !memcmp(again.values.v, p->values.v, p->values.n * sizeof *p->values.v));
 }
 
+static bool is_sound(const struct profile *p, const char *file)
+{
+	int e = profile_verify(p, &err);
+	if (e)
+		print_error("%s: unsound: %s\n", file, error_text(&err, e));
+	return !e && encodes_and_decodes(p, file);
+}
+
 static bool accepts(struct slice in, const json_t *facts, const char *file)
 {
 	bool ok = !format_judge((struct slice){ in.data, MIN(in.len, (size_t)4096) }, in.len <= 4096, &err);
 	assert_int_equal(format_reader_reset(reader, in, &defaults), 0);
+	struct decoded_list doc;
 	int e;
 	size_t n = 0;
-	while ((e = format_reader_next(reader, &profile, &err)) > 0) {
-		n++;
-		e = profile_verify(&profile, &err);
-		if (e)
-			break;
-		ok &= encodes_and_decodes(&profile, file) && corpus_check(&profile, facts, file);
-	}
+	while ((e = format_reader_next(reader, &doc, &err)) > 0)
+		for (size_t i = 0; i < doc.n; i++, n++)
+			ok &= is_sound(&doc.v[i].profile, file) && corpus_check(&doc.v[i].profile, facts, file);
 	if (e < 0)
 		print_error("%s: refused: %s\n", file, error_text(&err, e));
 	const json_t *profiles = json_object_get(facts, "profiles");
@@ -84,8 +88,9 @@ static bool accepts(struct slice in, const json_t *facts, const char *file)
 static bool refuses(struct slice in, const json_t *row, const char *file)
 {
 	assert_int_equal(format_reader_reset(reader, in, &defaults), 0);
+	struct decoded_list doc;
 	int e;
-	while ((e = format_reader_next(reader, &profile, &err)) > 0)
+	while ((e = format_reader_next(reader, &doc, &err)) > 0)
 		continue;
 	const char *name = json_string_value(json_object_get(row, "error"));
 	const char *says = json_string_value(json_object_get(row, "says"));

@@ -361,17 +361,16 @@ static void write_file(struct fixture *f, const char *name, int64_t *ret_total)
 	_fclose_ FILE *file = fopen(path, "rb");
 	assert_non_null(file);
 	size_t n = fread(data, 1, sizeof data, file);
-	struct profile p;
-	assert_int_equal(profile_init(&p, LIMIT), 0);
+	struct decoded_list doc;
 	_cleanup_(format_reader_freep) struct format_reader *r = NULL;
 	assert_int_equal(format_reader_new((struct slice){ data, n }, &(struct format_options){ 0 }, &r, &err), 0);
-	assert_int_equal(format_reader_next(r, &p, &err), 1);
+	assert_int_equal(format_reader_next(r, &doc, &err), 1);
+	const struct profile *p = &doc.v[0].profile;
 	*ret_total = 0;
-	for (size_t i = 0; i < p.n_samples; i++)
-		*ret_total += p.values.v[i * p.types.n + 1];
-	struct db_write w = { .profile = &p, .service = STR("svc") };
+	for (size_t i = 0; i < p->n_samples; i++)
+		*ret_total += p->values.v[i * p->types.n + 1];
+	struct db_write w = { .profile = p, .service = STR("svc") };
 	assert_int_equal(db_write(f->db, &w, 1, NULL, &err), 0);
-	profile_done(&p);
 }
 
 static void test_real_heaps(void **state)

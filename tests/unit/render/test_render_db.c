@@ -82,17 +82,16 @@ static int64_t sum_of_profile(struct buf *gz, size_t *ret_samples)
 	struct error err = { 0 };
 	struct format_options opts = { 0 };
 	struct format_reader *r;
-	struct profile p;
+	struct decoded_list doc;
 	int64_t sum = 0;
-	assert_int_equal(profile_init(&p, LIMIT), 0);
 	assert_int_equal(format_reader_new(buf_slice(gz), &opts, &r, &err), 0);
-	assert_int_equal(format_reader_next(r, &p, &err), 1);
-	assert_int_equal(profile_verify(&p, &err), 0);
-	for (size_t i = 0; i < p.n_samples; i++)
-		sum += p.values.v[(i + 1) * p.types.n - 1];
-	*ret_samples = p.n_samples;
+	assert_int_equal(format_reader_next(r, &doc, &err), 1);
+	const struct profile *p = &doc.v[0].profile;
+	assert_int_equal(profile_verify(p, &err), 0);
+	for (size_t i = 0; i < p->n_samples; i++)
+		sum += p->values.v[(i + 1) * p->types.n - 1];
+	*ret_samples = p->n_samples;
 	format_reader_free(r);
-	profile_done(&p);
 	return sum;
 }
 
