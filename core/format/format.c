@@ -25,7 +25,10 @@
 #define HEAD_MAX ((size_t)64 << 10) /* what judging looks at */
 #define KEEP_BYTES ((size_t)16 << 20)
 
-const struct format *const formats[] = { &format_pprof, &format_folded, NULL };
+const struct format *const formats[] = {
+	&format_pprof,       &format_speedscope, &format_cpuprofile, &format_heapprofile,
+	&format_json,        &format_folded,     NULL,
+};
 
 enum plan { PLAN_NONE, PLAN_EACH, PLAN_JOINED };
 

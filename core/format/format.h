@@ -84,6 +84,10 @@ struct format {
 
 extern const struct format format_pprof;
 extern const struct format format_folded;
+extern const struct format format_speedscope;
+extern const struct format format_cpuprofile;
+extern const struct format format_heapprofile;
+extern const struct format format_json; /* any of the JSON formats, where its first bytes do not tell */
 
 /* All formats, most certain first; NULL-terminated. */
 extern const struct format *const formats[];

@@ -47,5 +47,8 @@ int judge_named(struct slice head, struct error *err);
 /* No control characters but white space and escapes in the first few thousand bytes. */
 bool judge_is_text(struct slice head);
 
+/* Begins as a JSON object or array does, and as no stack. */
+bool judge_is_json(struct slice head);
+
 /* The first line of stacks in a folded text has this number; 0 where none is whole yet. For messages. */
 size_t folded_first_line(struct slice head, bool whole);

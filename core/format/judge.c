@@ -94,19 +94,14 @@ static bool holds(struct str s, const char *text)
 	return memmem(s.s, s.len, text, strlen(text)) != NULL;
 }
 
+/* JSON that some profiler or viewer writes and that is no profile of stacks. */
 static int judge_json(struct str s, struct error *err)
 {
-	if (holds(s, "speedscope.app/file-format-schema"))
-		return named(err, "speedscope JSON: " NOT_YET "convert it to pprof or folded stacks");
-	if (holds(s, "\"callFrame\""))
-		return named(err, "a V8 profile: " NOT_YET "convert it to pprof or folded stacks");
-	if (holds(s, "\"traceEvents\""))
-		return named(err, "Chrome trace events: " NOT_YET "convert them to pprof or folded stacks");
-	if (holds(s, "\"preprocessedProfileVersion\""))
-		return named(err, "a Firefox profile: " NOT_YET "convert it to pprof or folded stacks");
-	if (holds(s, "\"resourceProfiles\""))
-		return named(err, "OTLP profiles as JSON: " NOT_YET "send them as pprof");
-	return named(err, "JSON: " NOT_YET "write pprof or folded stacks");
+	if (holds(s, "\"root_frame\"") && holds(s, "\"sample_count\""))
+		return named(err, "a pyinstrument session: write it with `pyinstrument -r speedscope`");
+	if (holds(s, "\"dhatFileVersion\""))
+		return named(err, "a DHAT file: it holds counts of allocations by place, not samples");
+	return 0;
 }
 
 /* `{` or `[{` and what follows in JSON; "{closure};f 1" and "[unknown];f 1" are stacks. */
@@ -117,6 +112,11 @@ static bool is_json(struct str s)
 	char open = *s.s;
 	struct str t = skip_space((struct slice){ (const uint8_t *)s.s + 1, s.len - 1 });
 	return t.len && (open == '{' ? *t.s == '"' || *t.s == '}' : *t.s == '{' || *t.s == '[' || *t.s == '"');
+}
+
+bool judge_is_json(struct slice head)
+{
+	return is_json(skip_space(head));
 }
 
 /* `comm pid [cpu] time: period event:` and then, indented, an address in hexadecimal. */

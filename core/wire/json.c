@@ -160,7 +160,8 @@ static int run(struct reader *r, const struct json_limits *limits, struct error 
 	return 0;
 }
 
-int json_read(struct json *j, struct slice in, struct arena *arena, const struct json_limits *limits, struct error *err)
+int json_read(struct json *j, struct slice in, struct arena *arena, const struct json_limits *limits,
+              struct error *err)
 {
 	*j = (struct json){ .in = in, .arena = arena, .max_bytes = limits->max_bytes };
 	struct reader r = { .j = j };

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Reads JSON (RFC 8259) by yajl, which no other file includes, into an index over the input: four bytes for a number, a
- * string or a literal, eight for an array or object. So a large document costs less than its own size, values are found
- * in any order, and numbers stay the text they are until they are asked for: no 64-bit integer passes through a double.
+ * Reads JSON (RFC 8259) by yajl into an index over the input: four bytes for a number, a string or a literal, eight for
+ * an array or object. So a large document costs about its own size, values are found in any order, and numbers stay the
+ * text they are until they are asked for: no 64-bit integer passes through a double.
  *
- * Numbers of values are positions in the index; 0 is "none", which every function takes: json_get() of none is none, and
- * its string is "". Names need not be UTF-8. Nothing recurses. Thread safe: documents share nothing.
+ * Numbers of values are positions in the index; 0 is "none", which every function takes: json_get() of none is none,
+ * and its string is "". Names need not be UTF-8. Nothing recurses. Thread safe: documents share nothing.
  */
 
 #include "../base/arena.h"
@@ -35,7 +35,8 @@ struct json_limits {
  * Reads a document. 0, or ERR_FORMAT_MALFORMED, ERR_FORMAT_TRUNCATED, ERR_FORMAT_LIMIT with the place. json_done() is
  * due in every case.
  */
-int json_read(struct json *j, struct slice in, struct arena *arena, const struct json_limits *limits, struct error *err);
+int json_read(struct json *j, struct slice in, struct arena *arena, const struct json_limits *limits,
+              struct error *err);
 void json_done(struct json *j);
 #define _json_ _cleanup_(json_done)
 
@@ -62,8 +63,8 @@ bool json_is(const struct json *j, uint32_t value, const char *text);
 struct str json_number(const struct json *j, uint32_t value);
 
 /*
- * A number times 10^places as an integer, rounded half away from zero; exact in all 64 bits. False where it is no number
- * or does not fit. Numbers in quotes count as numbers, as writers of 64-bit integers need.
+ * A number times 10^places as an integer, rounded half away from zero; exact in all 64 bits. False where it is no
+ * number or does not fit. Numbers in quotes count as numbers, as writers of 64-bit integers need.
  */
 bool json_scaled(const struct json *j, uint32_t value, int places, int64_t *ret);
 /* The same of a text, for formats that are no JSON: `-12.5e3`. */
