@@ -26,8 +26,8 @@
 #define KEEP_BYTES ((size_t)16 << 20)
 
 const struct format *const formats[] = {
-	&format_pprof,       &format_speedscope, &format_cpuprofile, &format_heapprofile,
-	&format_json,        &format_folded,     NULL,
+	&format_pprof,       &format_otlp, &format_otlp_json, &format_speedscope, &format_cpuprofile,
+	&format_heapprofile, &format_json, &format_folded,    NULL,
 };
 
 enum plan { PLAN_NONE, PLAN_EACH, PLAN_JOINED };

@@ -83,6 +83,8 @@ struct format {
 };
 
 extern const struct format format_pprof;
+extern const struct format format_otlp;
+extern const struct format format_otlp_json;
 extern const struct format format_folded;
 extern const struct format format_speedscope;
 extern const struct format format_cpuprofile;
@@ -97,6 +99,14 @@ extern const struct format *const formats[];
  * short to tell); ERR_FORMAT_UNKNOWN or ERR_FORMAT_NAMED with the reason ("an HTML page", "a Java heap dump: ...").
  */
 int format_judge(struct slice head, bool whole, struct error *err);
+
+/*
+ * Decodes an OTLP request (ExportProfilesServiceRequest, or ProfilesData, which is the same), whatever its layout; the
+ * bytes are not compressed. Each profile goes to the sink, or, where it has one, to its refuse() with the reason. What
+ * is wrong with the request as a whole is the answer. in must outlive what the sink keeps, unless it is JSON.
+ */
+int otlp_decode(struct slice in, bool is_json, const struct format_options *opts, const struct format_sink *sink,
+                struct error *err);
 
 struct format_reader;
 
