@@ -7,6 +7,7 @@
 
 #include "../base/idset.h"
 #include "internal.h"
+#include "text.h"
 
 /*
  * Folded (collapsed) stacks, a line each: `main;work;leaf 12`. The count stands after the last blank, so names may hold
@@ -46,18 +47,6 @@ struct parser {
 	struct idset names;
 	uint64_t seed;
 };
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct str trim_end(struct str s)
-{
-	while (s.len && is_blank(s.s[s.len - 1]))
-		s.len--;
-	return s;
-}
 
 /* Cuts what follows the last blank of s off; all of it where there is none. */
 static struct str cut_last_word(struct str *s)
@@ -143,23 +132,6 @@ static struct line parse_line(struct str s)
 		l.two_counts = is_number(cut_last_word(&rest)) && rest.len;
 	}
 	return l;
-}
-
-static struct slice skip_bom(struct slice in)
-{
-	bool bom = in.len >= 3 && in.data[0] == 0xef && in.data[1] == 0xbb && in.data[2] == 0xbf;
-	return bom ? (struct slice){ in.data + 3, in.len - 3 } : in;
-}
-
-/* Cuts the first line off *rest. Returns whether it was ended by a line feed. */
-static bool next_line(struct slice *rest, struct str *ret)
-{
-	const uint8_t *end = memchr(rest->data, '\n', rest->len);
-	size_t n = end ? (size_t)(end - rest->data) : rest->len;
-	*ret = (struct str){ (const char *)rest->data, n };
-	rest->data += n + (end != NULL);
-	rest->len -= n + (end != NULL);
-	return end != NULL;
 }
 
 static int no_room(const struct parser *f)

@@ -26,8 +26,26 @@
 #define KEEP_BYTES ((size_t)16 << 20)
 
 const struct format *const formats[] = {
-	&format_pprof,       &format_otlp, &format_otlp_json, &format_speedscope, &format_cpuprofile,
-	&format_heapprofile, &format_json, &format_folded,    NULL,
+	&format_pprof,
+	&format_otlp,
+	&format_otlp_json,
+	&format_gperftools,
+	&format_speedscope,
+	&format_cpuprofile,
+	&format_heapprofile,
+	&format_firefox,
+	&format_trace_event,
+	&format_json,
+	&format_heap_text,
+	&format_jemalloc,
+	&format_contention,
+	&format_threads,
+	&format_count_text,
+	&format_callgrind,
+	&format_austin,
+	&format_perf_script,
+	&format_folded,
+	NULL,
 };
 
 enum plan { PLAN_NONE, PLAN_EACH, PLAN_JOINED };

@@ -89,6 +89,17 @@ extern const struct format format_folded;
 extern const struct format format_speedscope;
 extern const struct format format_cpuprofile;
 extern const struct format format_heapprofile;
+extern const struct format format_perf_script;
+extern const struct format format_gperftools; /* CPU */
+extern const struct format format_heap_text;  /* gperftools, and Go's debug=1 */
+extern const struct format format_jemalloc;
+extern const struct format format_count_text; /* Go's debug=1: goroutine, threadcreate */
+extern const struct format format_contention; /* gperftools, and Go's mutex and block with debug=1 */
+extern const struct format format_threads;    /* gperftools */
+extern const struct format format_callgrind;
+extern const struct format format_austin;
+extern const struct format format_firefox;
+extern const struct format format_trace_event;
 extern const struct format format_json; /* any of the JSON formats, where its first bytes do not tell */
 
 /* All formats, most certain first; NULL-terminated. */

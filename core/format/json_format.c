@@ -6,7 +6,7 @@
 #include "internal.h"
 
 static const struct json_format *const kinds[] = {
-	&json_speedscope, &json_cpuprofile, &json_heapprofile,
+	&json_speedscope, &json_cpuprofile, &json_heapprofile, &json_firefox, &json_trace_event,
 };
 
 bool json_head_has(struct slice head, const char *text)

@@ -20,6 +20,8 @@ struct json_format {
 extern const struct json_format json_speedscope;
 extern const struct json_format json_cpuprofile;
 extern const struct json_format json_heapprofile;
+extern const struct json_format json_trace_event;
+extern const struct json_format json_firefox;
 
 /* Reads the document and decodes it as this format, or, where it is NULL, as the one it is. */
 int json_format_decode(const struct json_format *format, struct slice in, const struct format_options *opts,

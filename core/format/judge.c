@@ -20,9 +20,8 @@ struct magic {
 
 static const struct magic magics[] = {
 	/* profiles of other kinds */
-	MAGIC("PERFILE2", "perf data: " NOT_YET "run `perf script | stackcollapse-perf.pl` and write its output"),
-	MAGIC("2ELIFREP", "perf data of the other byte order: " NOT_YET
-	                  "run `perf script | stackcollapse-perf.pl` and write its output"),
+	MAGIC("PERFILE2", "perf data: run `perf script` and write its output"),
+	MAGIC("2ELIFREP", "perf data of the other byte order: run `perf script` and write its output"),
 	MAGIC("FLR\0", "a Java flight recording: " NOT_YET "convert it by async-profiler's `jfrconv -o pprof`"),
 	{ " trace\0", 7, 7, GO_TRACE }, /* "go 1.22 trace" */
 	{ " trace\0", 7, 6, GO_TRACE },
@@ -36,13 +35,6 @@ static const struct magic magics[] = {
 	MAGIC("v8-version,", "a V8 log: run `node --prof-process`, or profile by --cpu-prof"),
 	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples"),
 	MAGIC("--- Execution profile ---", "async-profiler's text for people: profile with -o collapsed or -o pprof"),
-	MAGIC("# callgrind format", "a callgrind file: " NOT_YET "convert it to pprof or folded stacks"),
-	MAGIC("heap profile:", "a heap profile as text: " NOT_YET "fetch it without debug=1, or run `pprof -proto`"),
-	MAGIC("heap_v2/", "a jemalloc heap profile: " NOT_YET "run `jeprof --collapsed`"),
-	MAGIC("--- contentionz", "a gperftools contention profile: " NOT_YET "run `pprof -proto`"),
-	MAGIC("--- mutex:", "a Go profile as text: fetch it without debug=1"),
-	MAGIC("goroutine profile: total", "a Go profile as text: fetch it without debug=1"),
-	MAGIC("threadcreate profile: total", "a Go profile as text: fetch it without debug=1"),
 	MAGIC("rbspy0", "an rbspy recording: run `rbspy report -f collapsed`"),
 	/* compressed and packed files */
 	{ "1AY&SY", 6, 4, "a bzip2 file: decompress it first" },
@@ -119,29 +111,6 @@ bool judge_is_json(struct slice head)
 	return is_json(skip_space(head));
 }
 
-/* `comm pid [cpu] time: period event:` and then, indented, an address in hexadecimal. */
-static bool is_perf_script(struct str s)
-{
-	const char *end = memchr(s.s, '\n', s.len);
-	while (end && end > s.s && *s.s == '#') {
-		s.len -= (size_t)(end + 1 - s.s);
-		s.s = end + 1;
-		end = memchr(s.s, '\n', s.len);
-	}
-	if (!end || end == s.s || !memchr(s.s, ':', (size_t)(end - s.s)))
-		return false;
-	const char *last = end - 1;
-	while (last > s.s && (*last == ' ' || *last == '\r'))
-		last--;
-	struct str next = { end + 1, s.len - (size_t)(end + 1 - s.s) };
-	size_t hex = 0;
-	while (next.len && (*next.s == ' ' || *next.s == '\t'))
-		next = (struct str){ next.s + 1, next.len - 1 };
-	while (hex < next.len && memchr("0123456789abcdef", next.s[hex], 16))
-		hex++;
-	return *last == ':' && next.s > end + 1 && hex && hex < next.len && next.s[hex] == ' ';
-}
-
 static int judge_text(struct str s, struct error *err)
 {
 	if (begins(s, "<!doctype html") || begins(s, "<html"))
@@ -152,29 +121,7 @@ static int judge_text(struct str s, struct error *err)
 		return named(err, "XML");
 	if (is_json(s))
 		return judge_json(s, err);
-	if (is_perf_script(s))
-		return named(err, "perf script output: " NOT_YET "pipe it through stackcollapse-perf.pl");
-	if (begins(s, "version:") && holds(s, "\nevents:"))
-		return named(err, "a callgrind file: " NOT_YET "convert it to pprof or folded stacks");
 	return 0;
-}
-
-/* A gperftools CPU profile opens with the words 0, 3, 0 and the period, of either size and byte order. */
-static bool is_gperftools(struct slice head)
-{
-	for (size_t word = 4; word <= 8; word += 4) {
-		if (head.len < 5 * word)
-			continue;
-		bool little = true, big = true;
-		for (size_t i = 0; i < 3 * word; i++) {
-			uint8_t c = head.data[i];
-			little &= c == (i == word ? 3 : 0);
-			big &= c == (i == 2 * word - 1 ? 3 : 0);
-		}
-		if (little || big)
-			return true;
-	}
-	return false;
 }
 
 int judge_named(struct slice head, struct error *err)
@@ -184,8 +131,6 @@ int judge_named(struct slice head, struct error *err)
 		if (head.len >= m->at + m->len && !memcmp(head.data + m->at, m->bytes, m->len))
 			return named(err, m->what);
 	}
-	if (is_gperftools(head))
-		return named(err, "a gperftools CPU profile: " NOT_YET "run `pprof -proto`");
 	return judge_text(skip_space(head), err);
 }
 

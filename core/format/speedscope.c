@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "json_format.h"
+#include "timeline.h"
 
 /*
  * speedscope JSON (https://www.speedscope.app/file-format-schema.json): frames that are shared, and profiles, usually
@@ -36,8 +37,7 @@ struct decoder {
 	const struct json *j;
 	struct maker *m;
 	VEC(uint32_t) frames;   /* locations by the file's numbers */
-	VEC(uint32_t) stack;    /* evented: what is open, outermost first */
-	size_t shown;           /* evented: how many of these were in a sample since they opened */
+	struct timeline line;   /* evented */
 	const struct unit_name *time; /* the time unit that all profiles share */
 	bool mixed, fractions;  /* time units differ; some number of time is not whole */
 	bool has[N_KINDS];
@@ -157,8 +157,9 @@ static void label_elapsed(struct decoder *d, int64_t at)
 }
 
 /* Ends a sample whose frames are there. */
-static void end_sample(struct decoder *d, int64_t at, int64_t weight)
+static void end_sample(void *ctx, int64_t at, int64_t weight)
 {
+	struct decoder *d = ctx;
 	int64_t values[N_KINDS] = { 0 };
 	values[d->type_of[d->unit->kind]] = weight;
 	make_label(d->m, LABEL_THREAD, d->name);
@@ -196,69 +197,47 @@ static int64_t read_sampled(struct decoder *d, uint32_t profile, int64_t at)
 	return at;
 }
 
-static void show_stack(struct decoder *d, int64_t at, int64_t weight)
+static void read_event(struct decoder *d, uint32_t event)
 {
-	for (size_t i = d->stack.n; i; i--)
-		make_frame(d->m, d->stack.v[i - 1]);
-	end_sample(d, at, weight);
-	d->shown = d->stack.n;
-}
-
-static void close_frame(struct decoder *d, int64_t at)
-{
-	if (d->shown < d->stack.n)
-		show_stack(d, at, 0);
-	d->shown = MIN(d->shown, --d->stack.n);
-}
-
-static void read_event(struct decoder *d, uint32_t event, int64_t at)
-{
-	uint32_t frame = frame_of(d, json_get(d->j, event, "frame")), type = json_get(d->j, event, "type"), *to;
-	if (json_is(d->j, type, "O")) {
-		if ((to = VEC_PUSH(&d->stack)))
-			*to = frame;
-		else
-			make_fail(d->m, -ENOMEM, "no memory for the open frames");
-	} else if (!json_is(d->j, type, "C")) {
+	uint32_t frame = frame_of(d, json_get(d->j, event, "frame")), type = json_get(d->j, event, "type");
+	if (json_is(d->j, type, "O"))
+		timeline_open(&d->line, frame);
+	else if (!json_is(d->j, type, "C"))
 		bad(d, "an event that neither opens nor closes");
-	} else if (!d->stack.n || d->stack.v[d->stack.n - 1] != frame) {
+	else if (!d->line.open.n || d->line.open.v[d->line.open.n - 1] != frame)
 		bad(d, "an event closes a frame that is not the innermost open one");
-	} else {
-		close_frame(d, at);
-	}
+	else
+		timeline_close(&d->line);
 }
 
-static int64_t move_to(struct decoder *d, int64_t from, int64_t to)
+static void close_all(struct decoder *d, uint32_t end)
 {
-	int64_t weight;
-	if (to < from)
-		bad(d, "time goes backwards");
-	else if (__builtin_sub_overflow(to, from, &weight))
-		bad(d, "a time does not fit in 64 bits");
-	else if (weight && d->stack.n)
-		show_stack(d, from, weight);
-	return to;
+	size_t n = d->line.open.n;
+	if (!n || d->m->e)
+		return;
+	profile_warn(d->m->p, "profile %zu: %zu frames left open were closed at its end", d->number, n);
+	int64_t last = end ? number_of(d, end, "endValue is no number of 64 bits") : d->line.now;
+	timeline_move(&d->line, MAX(last, d->line.now));
+	while (d->line.open.n && !d->m->e)
+		timeline_close(&d->line);
 }
 
-static int64_t read_evented(struct decoder *d, uint32_t profile, int64_t at)
+static int64_t read_evented(struct decoder *d, uint32_t profile, int64_t start)
 {
-	uint32_t events = json_get(d->j, profile, "events"), end = json_get(d->j, profile, "endValue");
-	d->stack.n = d->shown = 0;
+	uint32_t events = json_get(d->j, profile, "events");
+	timeline_begin(&d->line, start);
 	bool first = true;
 	for (uint32_t v = json_first(d->j, events); v && !d->m->e; v = json_next(d->j, events, v)) {
-		int64_t next = number_of(d, json_get(d->j, v, "at"), "a time is no number of 64 bits");
-		at = first ? next : move_to(d, at, next);
+		int64_t at = number_of(d, json_get(d->j, v, "at"), "a time is no number of 64 bits");
+		if (first)
+			timeline_begin(&d->line, at);
+		else if (!timeline_move(&d->line, at))
+			bad(d, "time goes backwards");
 		first = false;
-		read_event(d, v, at);
+		read_event(d, v);
 	}
-	if (d->stack.n && !d->m->e) {
-		profile_warn(d->m->p, "profile %zu: %zu frames left open were closed at its end", d->number, d->stack.n);
-		int64_t last = end ? number_of(d, end, "endValue is no number of 64 bits") : at;
-		at = move_to(d, at, MAX(at, last));
-	}
-	while (d->stack.n && !d->m->e)
-		close_frame(d, at);
-	return at;
+	close_all(d, json_get(d->j, profile, "endValue"));
+	return d->line.now;
 }
 
 /* What the file's clock showed at the start and at the end of all profiles. */
@@ -302,12 +281,13 @@ static void read_profile(struct decoder *d, uint32_t profile)
 static void decoder_done(struct decoder *d)
 {
 	VEC_DONE(&d->frames);
-	VEC_DONE(&d->stack);
+	timeline_done(&d->line);
 }
 
 static int speedscope_decode(const struct json *j, struct maker *m)
 {
-	_cleanup_(decoder_done) struct decoder d = { .j = j, .m = m };
+	_cleanup_(decoder_done) struct decoder d = { .j = j, .m = m, .line = { .m = m, .sample = end_sample } };
+	d.line.ctx = &d;
 	uint32_t profiles = json_get(j, json_root(j), "profiles");
 	if (find_types(&d, profiles))
 		return m->e;

@@ -221,14 +221,24 @@ static uint32_t behind(const struct json *j, uint32_t value)
 	return holds_values(json_kind(j, value)) ? j->index.v[value + 1] : value + 1;
 }
 
+uint32_t json_first_key(const struct json *j, uint32_t object)
+{
+	bool some = json_kind(j, object) == JSON_OBJECT && object + 3 < j->index.v[object + 1];
+	return some ? object + 2 : 0;
+}
+
+/* In a document that is cut, the last key may have no value. */
+uint32_t json_next_key(const struct json *j, uint32_t object, uint32_t key)
+{
+	uint32_t next = behind(j, key + 1);
+	return next + 1 < j->index.v[object + 1] ? next : 0;
+}
+
 uint32_t json_get(const struct json *j, uint32_t object, const char *key)
 {
-	if (json_kind(j, object) != JSON_OBJECT)
-		return 0;
-	uint32_t end = j->index.v[object + 1];
-	for (uint32_t at = object + 2; at + 1 < end; at = behind(j, at + 1))
-		if (json_is(j, at, key))
-			return at + 1;
+	for (uint32_t k = json_first_key(j, object); k; k = json_next_key(j, object, k))
+		if (json_is(j, k, key))
+			return k + 1;
 	return 0;
 }
 

@@ -56,6 +56,10 @@ uint32_t json_first(const struct json *j, uint32_t array);
 uint32_t json_next(const struct json *j, uint32_t array, uint32_t value);
 size_t json_count(const struct json *j, uint32_t array);
 
+/* Walks the keys of an object in the same way; a key's value is the number after it. */
+uint32_t json_first_key(const struct json *j, uint32_t object);
+uint32_t json_next_key(const struct json *j, uint32_t object, uint32_t key);
+
 /* A string, "" for what is none; borrowed from the input or the arena. */
 struct str json_str(const struct json *j, uint32_t value);
 bool json_is(const struct json *j, uint32_t value, const char *text);

@@ -69,12 +69,17 @@ static size_t count_locations(const struct profile *p, bool inlined)
 	return n;
 }
 
-/* Whether a frame has this name: a function's, or, without lines, the address. */
+static bool is_address(struct str s)
+{
+	return s.len > 2 && s.s[0] == '0' && s.s[1] == 'x';
+}
+
+/* Whether a frame has this name: a function's, or the address. */
 static bool location_is(const struct profile *p, uint32_t location, size_t line, struct str name)
 {
 	const struct profile_location *l = &p->locations.v[location];
 	char address[32];
-	if (!l->n_lines)
+	if (!l->n_lines || is_address(name))
 		return str_eq(name, (struct str){ address, (size_t)snprintf(address, sizeof address, "0x%llx",
 		                                                            (unsigned long long)l->address) });
 	uint32_t f = p->lines.v[l->line_at + line].function;
