@@ -26,6 +26,7 @@
 #define KEEP_BYTES ((size_t)16 << 20)
 
 const struct format *const formats[] = {
+	&format_jfr,
 	&format_pprof,
 	&format_otlp,
 	&format_otlp_json,

@@ -83,6 +83,7 @@ struct format {
 };
 
 extern const struct format format_pprof;
+extern const struct format format_jfr;
 extern const struct format format_otlp;
 extern const struct format format_otlp_json;
 extern const struct format format_folded;

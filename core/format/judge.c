@@ -22,7 +22,6 @@ static const struct magic magics[] = {
 	/* profiles of other kinds */
 	MAGIC("PERFILE2", "perf data: run `perf script` and write its output"),
 	MAGIC("2ELIFREP", "perf data of the other byte order: run `perf script` and write its output"),
-	MAGIC("FLR\0", "a Java flight recording: " NOT_YET "convert it by async-profiler's `jfrconv -o pprof`"),
 	{ " trace\0", 7, 7, GO_TRACE }, /* "go 1.22 trace" */
 	{ " trace\0", 7, 6, GO_TRACE },
 	MAGIC("JAVA PROFILE", "a Java heap dump: it holds objects, no stacks over time"),
