@@ -119,8 +119,8 @@ void jfr_note_setting(struct jfr_settings *s, struct jfr_chunk *c, struct str ev
 	if (!str_eq(event, STR("jdk.JVMInformation")))
 		return;
 	s->pid = e->v[SLOT_PID].number;
-	s->jvm = e->v[SLOT_JVM_VERSION].text;
-	s->arguments = e->v[SLOT_JAVA_ARGUMENTS].text;
+	s->jvm = jfr_has(e, SLOT_JVM_VERSION) ? e->v[SLOT_JVM_VERSION].text : STR("");
+	s->arguments = jfr_has(e, SLOT_JAVA_ARGUMENTS) ? e->v[SLOT_JAVA_ARGUMENTS].text : STR("");
 }
 
 int64_t jfr_period(enum jfr_group group, const struct jfr_settings *s)
