@@ -38,6 +38,19 @@ DEFINE_CLEANUP(struct regex *, regex_free);
 /* A subject that exceeds the step limit does not match. Bytes that are not UTF-8 match themselves. */
 bool regex_match(const struct regex *re, struct str subject);
 
+#define REGEX_GROUPS 32 /* the whole and 31 groups */
+
+/* The groups of a match: v[0] is the whole; v[i].s is NULL where group i took no part. Borrowed from the subject. */
+struct regex_groups {
+	struct str v[REGEX_GROUPS];
+	size_t n;
+};
+
+/* As regex_match(), and tells what the groups matched. */
+bool regex_capture(const struct regex *re, struct str subject, struct regex_groups *ret);
+/* The number of a named group, or -1. */
+int regex_group(const struct regex *re, const char *name);
+
 enum match_op { MATCH_EQ, MATCH_NE, MATCH_RE, MATCH_NRE };
 
 /* One of the four Prometheus matchers. An absent label has the value "". */

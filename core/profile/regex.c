@@ -83,14 +83,42 @@ static int run(const struct regex *re, const pcre2_code *code, struct str subjec
 	return r;
 }
 
+/* The program that fits the subject's encoding. The number of groups that are set, or negative. */
+static int match(const struct regex *re, struct str subject, pcre2_match_data *data)
+{
+	int r = re->chars ? run(re, re->chars, subject, data) : PCRE2_ERROR_UTF8_ERR1;
+	if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21)
+		r = re->bytes ? run(re, re->bytes, subject, data) : PCRE2_ERROR_NOMATCH;
+	return r;
+}
+
 bool regex_match(const struct regex *re, struct str subject)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	if (!data)
 		return false;
-	int r = re->chars ? run(re, re->chars, subject, data) : PCRE2_ERROR_UTF8_ERR1;
-	if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21)
-		r = re->bytes ? run(re, re->bytes, subject, data) : PCRE2_ERROR_NOMATCH;
+	int r = match(re, subject, data);
 	pcre2_match_data_free(data);
 	return r >= 0;
+}
+
+bool regex_capture(const struct regex *re, struct str subject, struct regex_groups *ret)
+{
+	pcre2_match_data *data = pcre2_match_data_create(REGEX_GROUPS, NULL);
+	if (!data)
+		return false;
+	int r = match(re, subject, data);
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(data);
+	*ret = (struct regex_groups){ .n = r > 0 ? (size_t)r : r == 0 ? REGEX_GROUPS : 0 };
+	for (size_t i = 0; i < ret->n; i++)
+		if (at[2 * i] != PCRE2_UNSET && at[2 * i] <= at[2 * i + 1])
+			ret->v[i] = (struct str){ (subject.s ? subject.s : "") + at[2 * i], at[2 * i + 1] - at[2 * i] };
+	pcre2_match_data_free(data);
+	return r >= 0;
+}
+
+int regex_group(const struct regex *re, const char *name)
+{
+	int r = pcre2_substring_number_from_name(re->chars ? re->chars : re->bytes, (PCRE2_SPTR)name);
+	return r > 0 ? r : -1;
 }

@@ -175,6 +175,7 @@ int json_read(struct json *j, struct slice in, struct arena *arena, const struct
 	}
 	yajl_config(r.yajl, yajl_dont_validate_strings, 1);
 	int e = run(&r, limits, err);
+	j->failed_at = e ? yajl_get_bytes_consumed(r.yajl) : 0;
 	yajl_free(r.yajl);
 	return e;
 }

@@ -24,6 +24,7 @@ struct json {
 	VEC(uint32_t) open;    /* while it is read: the arrays and objects around the place */
 	size_t max_bytes;
 	bool cut;              /* the input ends before the document does */
+	size_t failed_at;      /* where json_read() gave up */
 };
 
 struct json_limits {
