@@ -8,6 +8,7 @@
 
 #include "../base/log.h"
 #include "../block/block.h"
+#include "../profile/relabel.h"
 #include "../store/store.h"
 
 #define DB_FORMAT 1                     /* the store's format, in the object FORMAT */
@@ -123,6 +124,8 @@ struct db_write {
 	int64_t fallback_time;         /* for a profile without a time of its own; 0: now */
 	bool fallback_is_file;         /* the fallback is the file's mtime, not now */
 	struct str salt;               /* names a profile without a time: directory and file name */
+	/* What rules made of service and labels, to be stored in their stead; NULL. The id is of what was sent. */
+	const struct relabelled *relabelled;
 	uint64_t bytes_in;
 };
 

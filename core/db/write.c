@@ -57,6 +57,13 @@ int write_prepare(const struct db_write *w, struct profile_meta *meta, struct er
 	if (r < 0)
 		return r;
 	meta->id = ulid_make(meta->time, hash);
+	if (w->relabelled) {
+		meta->service = w->relabelled->service;
+		meta->labels = w->relabelled->labels;
+		meta->n_labels = w->relabelled->n_labels;
+		meta->path_labels = NULL;
+		meta->n_path_labels = 0;
+	}
 	return 0;
 }
 

@@ -231,6 +231,14 @@ bool component_reserved(const char *text)
 	return component_read(text, &c, NULL) < 0 || c.kind != COMPONENT_NAME;
 }
 
+bool component_takes_files(const struct component *c)
+{
+	if (c->kind == COMPONENT_MATCHER)
+		return c->op == MATCH_EQ;
+	return c->kind == COMPONENT_OPTION && (c->option == OPTION_TYPE || c->option == OPTION_KIND ||
+	                                       c->option == OPTION_UNIT || c->option == OPTION_TEMPORALITY);
+}
+
 const char *component_word(enum component_kind kind)
 {
 	switch (kind) {

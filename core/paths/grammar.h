@@ -95,6 +95,8 @@ void component_done(struct component *c);
  * encoded.
  */
 bool component_reserved(const char *text);
+/* Whether files are taken below this component, above a time. */
+bool component_takes_files(const struct component *c);
 /* What it reads as, for messages: "a time", "a matcher" ... */
 const char *component_word(enum component_kind kind);
 

@@ -108,11 +108,7 @@ static bool is_word_at(const char *name, size_t at, const char *word)
 	       !isalnum((unsigned char)name[at + n]);
 }
 
-/*
- * "mutex" or "block" where that is a word of the file's name: the kinds that delay and contentions are told
- * apart by.
- */
-static const char *kind_of_name(const char *name)
+const char *ingest_kind_of_name(const char *name)
 {
 	static const char *const kinds[] = { "mutex", "block" };
 	for (size_t at = 0; name && name[at]; at++)
@@ -136,7 +132,7 @@ static int set_kind(const struct ingest *g, struct profile *p)
 {
 	const char *kind = g->opts->target->kind;
 	if (!kind && !p->kind && counts_waiting(p))
-		kind = kind_of_name(g->opts->name);
+		kind = ingest_kind_of_name(g->opts->name);
 	if (!kind)
 		return 0;
 	p->kind = profile_string(p, kind, strlen(kind));

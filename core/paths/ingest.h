@@ -61,3 +61,6 @@ int ingest_bytes(struct db *db, struct slice in, const struct ingest_options *op
  * none, that is the error.
  */
 int ingest_probe(struct slice in, struct ingest_result *ret, struct error *err);
+
+/* "mutex" or "block" where that is a word of a file's name, NULL elsewhere: what delay and contentions are of. */
+const char *ingest_kind_of_name(const char *name);

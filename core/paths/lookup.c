@@ -189,15 +189,6 @@ static int resolve_option(struct lookup *l, struct error *err)
 	return e ? e : set_raw(&c->value, &name);
 }
 
-/* Whether files are still taken below this component, above a time. */
-static bool component_takes(const struct component *c)
-{
-	if (c->kind == COMPONENT_MATCHER)
-		return c->op == MATCH_EQ;
-	return c->kind == COMPONENT_OPTION && (c->option == OPTION_TYPE || c->option == OPTION_KIND ||
-	                                       c->option == OPTION_UNIT || c->option == OPTION_TEMPORALITY);
-}
-
 static int lookup_narrower(struct lookup *l, enum place to, struct node **ret, struct error *err)
 {
 	int e = l->c.kind == COMPONENT_MATCHER ? resolve_matcher(l, err) : 0;
@@ -214,7 +205,7 @@ static int lookup_narrower(struct lookup *l, enum place to, struct node **ret, s
 		e = narrow(sel, &l->c, to == PLACE_SERVICE, err);
 	if (e)
 		return e;
-	bool takes = to == PLACE_SERVICE && l->dir->takes_files && component_takes(&l->c);
+	bool takes = to == PLACE_SERVICE && l->dir->takes_files && component_takes_files(&l->c);
 	e = new_dir(l, to, LIFE_GRAMMAR, TAKE_PTR(sel), ret, err);
 	if (!e)
 		(*ret)->takes_files = takes;

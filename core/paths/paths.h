@@ -117,6 +117,11 @@ struct target {
 /* ERR_PATH_DENIED with the reason where the directory takes no files. */
 int target_of(struct node *dir, struct target *ret, struct error *err);
 void target_done(struct target *t);
+/*
+ * The same for the whole path of a file (`/SERVICE/LABEL=VALUE/cpu.pb.gz`), by the grammar alone: services need not be
+ * there. *ret_name is the file's name, in path.
+ */
+int target_of_path(const char *path, struct target *ret, const char **ret_name, struct error *err);
 int target_copy(const struct target *t, struct target *ret);
 
 /*

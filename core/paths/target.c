@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "../base/pct.h"
 #include "tree.h"
 
 /*
@@ -149,6 +150,56 @@ int target_of(struct node *dir, struct target *ret, struct error *err)
 	else
 		*ret = t;
 	return e;
+}
+
+/* One component above the file: the service first, then what is said of it. */
+static int take_component(struct target *t, const char *text, struct error *err)
+{
+	_component_ struct component c = { 0 };
+	_buf_ struct buf service = BUF_INIT(COMPONENT_MAX);
+	if (!t->service) {
+		pct_decode(&service, str_of(text));
+		if (!strcmp(text, "@all") || *text == '.' || !service.len)
+			return error_set(err, ERR_PATH_DENIED, "files are written into one service: /SERVICE/%s", text);
+		return set_string(&t->service, (struct str){ (const char *)service.data, service.len });
+	}
+	int e = component_read(text, &c, err);
+	if (e < 0)
+		return e;
+	if (component_takes_files(&c))
+		return set_component(t, &c);
+	return error_set(err, ERR_PATH_DENIED, "'%.100s': files are written below LABEL=VALUE, @type=, @kind=, @unit= "
+	                 "and @temporality= alone", text);
+}
+
+int target_of_path(const char *path, struct target *ret, const char **ret_name, struct error *err)
+{
+	struct target t = { 0 };
+	int e = 0;
+	const char *at = path + strspn(path, "/"), *slash;
+	for (; !e && (slash = strchr(at, '/')); at = slash + strspn(slash, "/")) {
+		char text[COMPONENT_MAX];
+		size_t n = (size_t)(slash - at);
+		if (n >= sizeof text) {
+			e = error_set(err, ERR_PATH, "a name of %zu bytes is too long", n);
+			break;
+		}
+		memcpy(text, at, n);
+		text[n] = '\0';
+		e = take_component(&t, text, err);
+	}
+	if (!e && (!t.service || !*at))
+		e = error_set(err, ERR_PATH_DENIED, "files are written to /SERVICE/cpu.pb.gz or "
+		              "/SERVICE/LABEL=VALUE/cpu.pb.gz");
+	if (!e)
+		e = tree_name_allowed(at, err);
+	if (e) {
+		target_done(&t);
+		return e;
+	}
+	*ret = t;
+	*ret_name = at;
+	return 0;
 }
 
 static int copy_optional(const char *s, char **ret)

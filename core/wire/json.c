@@ -166,7 +166,8 @@ int json_read(struct json *j, struct slice in, struct arena *arena, const struct
 	*j = (struct json){ .in = in, .arena = arena, .max_bytes = limits->max_bytes };
 	struct reader r = { .j = j };
 	if (in.len > MAX_INPUT)
-		return error_set(err, ERR_FORMAT_LIMIT, "%zu bytes of JSON are over the limit of %zu", in.len, MAX_INPUT);
+		return error_set(err, ERR_FORMAT_LIMIT, "%zu bytes of JSON are over the limit of %zu", in.len,
+		                 MAX_INPUT);
 	r.yajl = yajl_alloc(&callbacks, NULL, &r);
 	if (!r.yajl || !add_word(&r, 0)) {
 		if (r.yajl)

@@ -17,7 +17,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat, cmd_compact, cmd_rm;
+extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat, cmd_receive, cmd_compact, cmd_rm;
 
 /* "profilefs: LINE" on stderr, control characters (of file names, of the store's words) made harmless. */
 void complain_line(const char *line);

@@ -10,11 +10,8 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
-	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
+	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_receive, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
 };
-
-/* Commands of the design that this version does not have: a clear answer rather than "no such command". */
-static const char *const absent[] = { "receive" };
 
 static const struct command *find_command(const char *name)
 {
@@ -22,14 +19,6 @@ static const struct command *find_command(const char *name)
 		if (!strcmp(commands[i]->name, name))
 			return commands[i];
 	return NULL;
-}
-
-static bool is_absent(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-		if (!strcmp(absent[i], name))
-			return true;
-	return false;
 }
 
 static void print_usage(FILE *to)
@@ -42,14 +31,19 @@ static void print_usage(FILE *to)
 	            "profilefs COMMAND --help tells the options; profilefs --version the version.\n");
 }
 
+static int unknown(const char *word)
+{
+	complain(word, "no such command; see profilefs help");
+	return EXIT_USAGE;
+}
+
 static int help(int argc, char **argv)
 {
 	if (argc > 2) {
 		const struct command *c = find_command(argv[2]);
 		if (c)
 			return c->run(c, 2, (char *[]){ argv[2], "--help", NULL });
-		complain(argv[2], is_absent(argv[2]) ? "not in this version" : "no such command; see profilefs help");
-		return is_absent(argv[2]) ? EXIT_FAILED : EXIT_USAGE;
+		return unknown(argv[2]);
 	}
 	print_usage(stdout);
 	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
@@ -70,16 +64,6 @@ static bool is_named_mount(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 	return !strncmp(slash ? slash + 1 : name, "mount.", 6);
-}
-
-static int unknown(const char *word)
-{
-	if (is_absent(word)) {
-		complain(word, "this command is not in this version (%s)", PROFILEFS_VERSION);
-		return EXIT_FAILED;
-	}
-	complain(word, "no such command; see profilefs help");
-	return EXIT_USAGE;
 }
 
 /* With standard streams closed, a store's file would become stdout and take the output. */
