@@ -19,6 +19,7 @@ struct ingest_scratch {
 	VEC(struct db_write) writes;  /* of one document, as what follows */
 	VEC(struct db_written) written;
 	VEC(struct label) labels;
+	VEC(struct relabelled) relabelled;
 };
 
 int ingest_scratch_new(struct ingest_scratch **ret)
@@ -35,6 +36,7 @@ void ingest_scratch_free(struct ingest_scratch *s)
 	VEC_DONE(&s->writes);
 	VEC_DONE(&s->written);
 	VEC_DONE(&s->labels);
+	VEC_DONE(&s->relabelled);
 	free(s);
 }
 
@@ -258,37 +260,71 @@ static int fill_write(struct ingest *g, struct decoded *d, struct db_write *w, s
 	return 0;
 }
 
-static int put(struct ingest *g, struct error *err)
+/* 1: a rule drops the profile. */
+static int relabel(const struct ingest *g, struct db_write *w, struct relabelled *out)
+{
+	int e = relabel_apply(g->opts->relabel, w->service, w->labels, w->n_labels, w->path_labels, w->n_path_labels,
+	                      out);
+	if (!e && out->outcome == RELABEL_CHANGED)
+		w->relabelled = out;
+	return !e && out->outcome == RELABEL_DROPPED ? 1 : e;
+}
+
+static int put(struct ingest *g, size_t n, struct error *err)
 {
 	struct db_write *w = g->scratch->writes.v;
 	struct db_written *written = g->scratch->written.v;
 	if (!g->bulk)
-		return db_write(g->db, w, g->doc.n, written, err);
+		return db_write(g->db, w, n, written, err);
 	int e = 0;
-	for (size_t i = 0; !e && i < g->doc.n; i++)
+	for (size_t i = 0; !e && i < n; i++)
 		e = bulk_add(g->bulk, &w[i], &written[i], err);
 	return e;
+}
+
+/* What is to be written of the document. */
+static int fill_writes(struct ingest *g, size_t *ret_n, struct error *err)
+{
+	struct ingest_scratch *s = g->scratch;
+	size_t n = 0;
+	for (size_t i = 0; i < g->doc.n; i++) {
+		int e = fill_write(g, &g->doc.v[i], &s->writes.v[n], err);
+		if (!e)
+			e = relabel(g, &s->writes.v[n], &s->relabelled.v[i]);
+		if (e < 0)
+			return at_profile(g, i, e, err);
+		s->relabelled.n = i + 1;
+		g->res.dropped += e > 0;
+		n += e == 0;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static void drop_relabelled(struct ingest_scratch *s)
+{
+	for (size_t i = 0; i < s->relabelled.n; i++)
+		relabelled_done(&s->relabelled.v[i]);
+	s->relabelled.n = 0;
 }
 
 static int write_document(struct ingest *g, struct error *err)
 {
 	struct ingest_scratch *s = g->scratch;
+	size_t n = 0;
 	if (!g->doc.n)
 		return 0;
 	int e = gather_labels(g);
-	if (e || !VEC_GROW(&s->writes, g->doc.n) || !VEC_GROW(&s->written, g->doc.n))
+	if (e || !VEC_GROW(&s->writes, g->doc.n) || !VEC_GROW(&s->written, g->doc.n) ||
+	    !VEC_GROW(&s->relabelled, g->doc.n))
 		return -ENOMEM;
-	for (size_t i = 0; i < g->doc.n; i++) {
-		e = fill_write(g, &g->doc.v[i], &s->writes.v[i], err);
-		if (e)
-			return at_profile(g, i, e, err);
-	}
-	e = put(g, err);
-	if (e)
-		return at_profile(g, 0, e, err);
-	for (size_t i = 0; i < g->doc.n; i++)
-		count(g, &s->written.v[i], g->doc.v[i].profile.n_samples);
-	return 0;
+	e = fill_writes(g, &n, err);
+	if (!e && n && (e = put(g, n, err)))
+		e = at_profile(g, 0, e, err);
+	for (size_t i = 0; !e && i < n; i++)
+		count(g, &s->written.v[i], s->writes.v[i].profile->n_samples);
+	drop_relabelled(s);
+	return e;
 }
 
 static int begin(struct ingest *g, struct error *err)

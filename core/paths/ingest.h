@@ -4,6 +4,7 @@
 /* From a file's bytes to the database: what the mount's close() and `profilefs ingest` share. */
 
 #include "../format/format.h"
+#include "../profile/relabel.h"
 #include "paths.h"
 
 /*
@@ -32,11 +33,13 @@ struct ingest_options {
 	size_t max_bytes;          /* decompressed; 0: 256 MiB */
 	struct bulk *bulk;         /* add to this instead of writing at once; NULL */
 	struct recent *recent;     /* NULL: nothing is remembered */
+	const struct relabel *relabel;  /* rules for the labels; NULL */
 	struct ingest_scratch *scratch; /* NULL: made for the call */
 };
 
 struct ingest_result {
 	size_t taken, duplicates;  /* duplicates are not among the taken */
+	size_t dropped;            /* by relabelling rules: neither */
 	size_t consumed;           /* bytes of the input that whole profiles made up */
 	uint64_t samples;          /* of the profiles taken */
 	const char *format;

@@ -34,6 +34,7 @@ struct delivery {
 	struct buf raw; /* the body, decompressed */
 	VEC(struct format_reader *) readers;
 	VEC(struct decoded *) owned;
+	size_t owned_bytes;
 	VEC(struct item) items;
 	VEC(struct db_write) writes; /* of commit(), as what follows */
 	VEC(struct db_written) written;
@@ -83,17 +84,23 @@ static void put_reader(struct receiver *r, struct format_reader *reader)
 		format_reader_free(reader);
 }
 
+static void drop_owned(struct delivery *d)
+{
+	for (size_t i = 0; i < d->owned.n; i++) {
+		decoded_done(d->owned.v[i]);
+		free(d->owned.v[i]);
+	}
+	d->owned.n = d->owned_bytes = 0;
+}
+
 static void drop_items(struct delivery *d)
 {
 	for (size_t i = 0; i < d->relabelled.n; i++)
 		relabelled_done(&d->relabelled.v[i]);
 	for (size_t i = 0; i < d->readers.n; i++)
 		put_reader(d->rq->r, d->readers.v[i]);
-	for (size_t i = 0; i < d->owned.n; i++) {
-		decoded_done(d->owned.v[i]);
-		free(d->owned.v[i]);
-	}
-	d->relabelled.n = d->readers.n = d->owned.n = d->items.n = 0;
+	d->relabelled.n = d->readers.n = d->items.n = 0;
+	drop_owned(d);
 	buf_done(&d->raw);
 }
 
@@ -300,7 +307,7 @@ int delivery_take(struct delivery *d, struct decoded *p, const struct sending *s
 	if (!slot)
 		return request_refuse_error(d->rq, -ENOMEM, NULL);
 	*slot = calloc(1, sizeof **slot);
-	if (!*slot || decoded_init(*slot, delivery_max_bytes(d))) {
+	if (!*slot || decoded_init(*slot, 2 * delivery_max_bytes(d))) {
 		free(*slot);
 		d->owned.n--;
 		return request_refuse_error(d->rq, -ENOMEM, NULL);
@@ -308,7 +315,9 @@ int delivery_take(struct delivery *d, struct decoded *p, const struct sending *s
 	struct decoded empty = **slot;
 	**slot = *p;
 	*p = empty;
-	return add_item(d, &like, *slot);
+	d->owned_bytes += profile_bytes(&(*slot)->profile);
+	int e = add_item(d, &like, *slot);
+	return !e && d->owned_bytes > d->share / 2 ? delivery_commit(d) : e;
 }
 
 /* ---- labels ---- */
@@ -362,7 +371,7 @@ static int gather_labels(struct delivery *d, const struct item *item, struct db_
 static int relabel(struct delivery *d, struct db_write *w)
 {
 	struct request *rq = d->rq;
-	const struct relabel *rules = rq->r->relabel ? rq->r->relabel : rq->tenant->relabel;
+	const struct relabel *rules = rq->r->opts.relabel;
 	if (!relabel_count(rules))
 		return tenant_series(rq, w->service, w->labels, w->n_labels);
 	struct relabelled *out = VEC_PUSH(&d->relabelled);
@@ -473,5 +482,7 @@ int delivery_commit(struct delivery *d)
 	for (size_t i = 0; i < d->relabelled.n; i++)
 		relabelled_done(&d->relabelled.v[i]);
 	d->relabelled.n = d->items.n = 0;
+	arena_done(&d->arena);
+	drop_owned(d);
 	return e;
 }

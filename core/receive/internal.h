@@ -129,7 +129,6 @@ struct tenant {
 	char *name;
 	struct db *db;
 	struct recent *recent;
-	struct relabel *relabel;
 	pthread_mutex_t lock;      /* guards what follows */
 	uint64_t in_flight;
 	double tokens;             /* bytes that may be taken now */
@@ -237,7 +236,7 @@ void delivery_free(struct delivery *d);
 DEFINE_CLEANUP(struct delivery *, delivery_free);
 /* Decodes bytes in any format; they and what `s` points to are borrowed until delivery_commit(). */
 int delivery_add(struct delivery *d, struct slice bytes, const struct sending *s);
-/* Takes one decoded profile over; *p is empty afterwards. */
+/* Takes one decoded profile over, and may write what is gathered; *p is empty afterwards. */
 int delivery_take(struct delivery *d, struct decoded *p, const struct sending *s);
 /* Writes what is gathered: durable on 0, with the request's counts. */
 int delivery_commit(struct delivery *d);
@@ -264,7 +263,6 @@ struct receiver {
 	struct tokens *tokens;        /* NULL: nobody is asked */
 	struct tls *tls;              /* NULL: in clear */
 	struct tenants tenants;
-	struct relabel *relabel;      /* of the file; NULL: the store's */
 	struct http *http;
 	struct grpc *grpc;
 

@@ -19,9 +19,25 @@ struct otlp {
 	struct sending sending;
 };
 
+/* As OpenTelemetry has it for what names no service. */
+static int name_service(struct decoded *d)
+{
+	char name[256] = "unknown_service";
+	for (size_t i = 0; i < d->labels.n; i++) {
+		const struct label *l = &d->labels.v[i];
+		if (str_eq(l->key, STR("process.executable.name")))
+			snprintf(name, sizeof name, "unknown_service:%.*s", (int)MIN(l->value.len, (size_t)200),
+			         l->value.s);
+	}
+	return decoded_service(d, str_of(name));
+}
+
 static int on_profile(void *ctx, struct decoded *d, struct error *err)
 {
 	struct otlp *o = ctx;
+	int e = d->service.len ? 0 : name_service(d);
+	if (e)
+		return request_refuse_error(o->rq, e, NULL);
 	return delivery_take(o->delivery, d, &o->sending);
 }
 
@@ -35,14 +51,6 @@ static int on_refused(void *ctx, int e, const struct error *why)
 	return 0;
 }
 
-static const struct format *find_format(const char *name)
-{
-	for (size_t i = 0; formats[i]; i++)
-		if (!strcmp(formats[i]->name, name) && formats[i]->decode_all)
-			return formats[i];
-	return NULL;
-}
-
 static int otlp_once(struct otlp *o)
 {
 	struct format_sink sink = { on_profile, on_refused, o };
@@ -53,10 +61,7 @@ static int otlp_once(struct otlp *o)
 	int e = delivery_body(o->delivery, &body);
 	if (e || !body.len)
 		return e;
-	const struct format *f = find_format(o->rq->json ? "otlp-json" : "otlp");
-	if (!f)
-		return request_refuse(o->rq, REFUSED_PATH, "OTLP is not taken by this version");
-	e = f->decode_all(body, &opts, &sink, &err);
+	e = (o->rq->json ? &format_otlp_json : &format_otlp)->decode_all(body, &opts, &sink, &err);
 	if (e)
 		return request_refuse_error(o->rq, e, &err);
 	return delivery_commit(o->delivery);

@@ -7,6 +7,7 @@
  */
 
 #include "../base/log.h"
+#include "../profile/relabel.h"
 #include "../store/store.h"
 
 /* Of one tenant; zero is the default, RECEIVE_NO_LIMIT none. */
@@ -31,7 +32,7 @@ struct receive_options {
 	struct receive_limits limits;
 	uint64_t memory;                  /* for bodies and profiles in flight; 0: 384 MiB */
 	unsigned threads;                 /* that decode and write; 0: 32 */
-	const char *relabel_file;         /* rules instead of the store's; NULL */
+	const struct relabel *relabel;    /* rules for labels, borrowed; NULL */
 	int64_t grace;                    /* ns that a stop waits for what was accepted; 0: 30 s */
 	const struct log *log;
 };

@@ -14,7 +14,6 @@
 #define MEMORY_MIN ((uint64_t)16 << 20)
 #define THREADS_DEFAULT 32
 #define GRACE_DEFAULT (30 * NS_PER_S)
-#define RULES_MAX ((size_t)1 << 20)
 
 static void defaults(struct receiver *r)
 {
@@ -33,22 +32,6 @@ static void defaults(struct receiver *r)
 	l->body_bytes = MIN(l->body_bytes, r->opts.memory / 4);
 }
 
-static int read_rules(struct receiver *r, struct error *err)
-{
-	const char *file = r->opts.relabel_file;
-	if (!file)
-		return 0;
-	_fclose_ FILE *f = fopen(file, "re");
-	_free_ uint8_t *text = malloc(RULES_MAX);
-	if (!text)
-		return -ENOMEM;
-	if (!f)
-		return error_set(err, -errno, "%s: %s", file, strerror(errno));
-	struct slice in = { text, fread(text, 1, RULES_MAX, f) };
-	int e = relabel_parse(in, &r->relabel, err);
-	return e ? error_at(err, e, "%s", file) : 0;
-}
-
 static int check_options(struct receiver *r, struct error *err)
 {
 	if (!r->opts.tls_cert != !r->opts.tls_key)
@@ -62,8 +45,6 @@ static int check_options(struct receiver *r, struct error *err)
 static int begin(struct receiver *r, struct error *err)
 {
 	int e = check_options(r, err);
-	if (!e)
-		e = read_rules(r, err);
 	if (!e && r->opts.token_file)
 		e = tokens_open(r->opts.token_file, &r->tokens, err);
 	if (!e && r->opts.tls_cert)
@@ -164,7 +145,6 @@ void receiver_free(struct receiver *r)
 	tenants_done(&r->tenants);
 	for (size_t i = 0; i < r->n_readers; i++)
 		format_reader_free(r->readers[i]);
-	relabel_free(r->relabel);
 	tokens_free(r->tokens);
 	tls_free(r->tls);
 	quota_done(&r->bodies);

@@ -40,7 +40,6 @@ static void tenant_free(struct tenant *t)
 	forget_series(t);
 	VEC_DONE(&t->services);
 	recent_free(t->recent);
-	relabel_free(t->relabel);
 	db_close(t->db);
 	pthread_mutex_destroy(&t->lock);
 	free(t->name);

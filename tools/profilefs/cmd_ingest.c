@@ -8,13 +8,14 @@
 #include "common.h"
 #include "load.h"
 
-enum { OPT_TIME = OPT_OF_COMMAND, OPT_KIND, OPT_UNIT, OPT_TEMPORALITY, OPT_LAYOUT, OPT_QUIET };
+enum { OPT_TIME = OPT_OF_COMMAND, OPT_KIND, OPT_UNIT, OPT_TEMPORALITY, OPT_LAYOUT, OPT_RELABEL };
 
 struct ingest {
 	struct common common;
 	struct target target;
 	struct layout layout;
 	int64_t time;
+	const char *rules;
 	bool quiet;
 };
 
@@ -92,6 +93,9 @@ static int take_option(const struct command *self, struct ingest *in, int c, cha
 		return take_temporality(self, &in->target.temporality);
 	case OPT_LAYOUT:
 		return take_layout(self, &in->layout);
+	case OPT_RELABEL:
+		in->rules = optarg;
+		return -1;
 	case 'q':
 		in->quiet = true;
 		return -1;
@@ -110,6 +114,7 @@ static const struct option options[] = {
 	{ "time", required_argument, NULL, OPT_TIME },
 	{ "temporality", required_argument, NULL, OPT_TEMPORALITY },
 	{ "layout", required_argument, NULL, OPT_LAYOUT },
+	{ "relabel", required_argument, NULL, OPT_RELABEL },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ 0 },
 };
@@ -150,6 +155,8 @@ static void print_summary(const struct load_result *r, const struct inputs *inpu
 	char bytes[24];
 	printf("%" PRIu64 " taken, %" PRIu64 " duplicate, %zu refused; %s of %zu files in %.1f s\n", r->taken,
 	       r->duplicates, r->refused, bytes_format(r->bytes, bytes), r->files, (double)ns / NS_PER_S);
+	if (r->dropped)
+		printf("  dropped %" PRIu64 ": by relabelling rules\n", r->dropped);
 	for (size_t i = 0; i < ARRAY_SIZE(r->reasons) && r->reasons[i].code; i++)
 		printf("  refused %zu: %s\n", r->reasons[i].files, err_text(r->reasons[i].code));
 	if (inputs->skipped)
@@ -168,10 +175,14 @@ static int run_load(const struct ingest *in, const struct inputs *inputs)
 		.time = in->time,
 		.progress = !in->quiet && inputs->files.n > 1 && isatty(STDERR_FILENO),
 	};
+	_cleanup_(relabel_freep) struct relabel *rules = NULL;
 	struct load_result result;
 	struct error err = { 0 };
 	int64_t began = clock_monotonic();
 
+	if (in->rules && read_rules(in->rules, &rules))
+		return EXIT_FAILED;
+	lo.relabel = rules;
 	if (session_open(&s, &in->common, SESSION_CREATE))
 		return EXIT_FAILED;
 	int e = load(s.db, &lo, &result, &err);
@@ -219,6 +230,7 @@ const struct command cmd_ingest = {
 	        "      --time TIME      of profiles that do not say (default: the file's, or now)\n"
 	        "      --layout L       SERVICE/KEY/...: what the directories below DIR mean: the service, a\n"
 	        "                       label's key, or - for nothing; deeper ones mean nothing\n"
+	        "      --relabel FILE   relabelling rules, in JSON\n"
 	        "  -q, --quiet          no progress, no summary; what is refused is still told\n",
 	.run = run_ingest,
 };

@@ -57,7 +57,7 @@ static const struct option options[] = {
 struct receive {
 	struct common common;
 	struct receive_options opts;
-	const char *http, *grpc;
+	const char *http, *grpc, *rules;
 };
 
 /* "64M", "1G", "1000": powers of 1024. -1 to go on, else the exit code. */
@@ -146,7 +146,7 @@ static int take_option(const struct command *self, struct receive *in, int c, ch
 		in->opts.tenants = true;
 		return -1;
 	case OPT_RELABEL:
-		in->opts.relabel_file = optarg;
+		in->rules = optarg;
 		return -1;
 	default:
 		return c > OPT_RELABEL || c == OPT_MAX_TENANTS ? take_limit(self, in, c)
@@ -202,11 +202,15 @@ static void block_signals(sigset_t *ret)
 static int serve(struct receive *in)
 {
 	_cleanup_(store_freep) struct store *store = NULL;
+	_cleanup_(relabel_freep) struct relabel *rules = NULL;
 	struct store_options so = { .create = true };
 	struct error err = { 0 };
 	struct receiver *r;
 	sigset_t stop;
 	int got;
+	if (in->rules && read_rules(in->rules, &rules))
+		return EXIT_FAILED;
+	in->opts.relabel = rules;
 	block_signals(&stop);
 	int e = store_open(in->common.store, &so, &store, &err);
 	if (e)
@@ -249,7 +253,7 @@ const struct command cmd_receive = {
 	        "      --token-file FILE    a bearer token a line, one of which a request must bear\n"
 	        "      --tenants            X-Scope-OrgID names the tenant of a request\n"
 	        "      --max-tenants N      tenants that are taken (default: 100)\n"
-	        "      --relabel FILE       relabelling rules (JSON) instead of the store's\n"
+	        "      --relabel FILE       relabelling rules, in JSON\n"
 	        "      --mem SIZE           for requests in flight (default: 384M)\n"
 	        "      --threads N          that decode and write (default: 32)\n"
 	        "      --grace SECONDS      that a stop waits for what was accepted (default: 30)\n"

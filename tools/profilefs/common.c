@@ -6,6 +6,8 @@
 
 #include "common.h"
 
+#define RULES_MAX ((size_t)1 << 20)
+
 void complain_line(const char *line)
 {
 	fflush(stdout);
@@ -186,6 +188,18 @@ void session_done(struct session *s)
 	db_closep(&s->db);
 	store_freep(&s->store);
 	*s = (struct session){ 0 };
+}
+
+int read_rules(const char *file, struct relabel **ret)
+{
+	_fclose_ FILE *f = fopen(file, "re");
+	_free_ uint8_t *text = malloc(RULES_MAX + 1);
+	struct error err = { 0 };
+	if (!f || !text)
+		return fail(file, -errno, NULL);
+	struct slice in = { text, fread(text, 1, RULES_MAX + 1, f) };
+	int e = ferror(f) ? -EIO : in.len > RULES_MAX ? ERR_LIMIT_BUFFER : relabel_parse(in, ret, &err);
+	return e ? fail(file, e, &err) : 0;
 }
 
 int put_out(const void *data, size_t n)

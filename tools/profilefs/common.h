@@ -6,6 +6,7 @@
 #include <getopt.h>
 
 #include "../../core/paths/paths.h"
+#include "../../core/profile/relabel.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -79,6 +80,9 @@ void session_done(struct session *s);
 
 /* Warnings of background work, on stderr. */
 extern const struct log stderr_log;
+
+/* Relabelling rules of a file. New. Complains and returns EXIT_FAILED, or 0. */
+int read_rules(const char *file, struct relabel **ret);
 
 /* ---- output ---- */
 

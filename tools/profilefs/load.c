@@ -64,6 +64,7 @@ static void note(struct loader *l, const struct outcome *o)
 	if (!o->error) {
 		r->taken += o->result.taken;
 		r->duplicates += o->result.duplicates;
+		r->dropped += o->result.dropped;
 		r->samples += o->result.samples;
 		r->bytes += o->bytes;
 		if (o->result.warning[0] && r->warned++ < COMPLAINTS_MAX)
@@ -87,6 +88,7 @@ static int ingest(struct loader *l, const struct target *target, int64_t mtime, 
 		.name = slash ? slash + 1 : o->path,
 		.mtime = l->opts->time ?: mtime,
 		.bulk = l->bulk,
+		.relabel = l->opts->relabel,
 	};
 	int e = ingest_bytes(l->db, buf_slice(bytes), &io, &o->result, &o->err);
 	o->bytes = bytes->len;

@@ -13,6 +13,7 @@ struct load_options {
 	const struct inputs *inputs;
 	const struct layout *layout;
 	const struct target *target; /* what the options say of every profile */
+	const struct relabel *relabel; /* rules for the labels; NULL */
 	int64_t time;                /* of profiles that do not say, instead of the file's; 0 */
 	unsigned threads;            /* 0: CPUs */
 	bool progress;               /* a bar on stderr */
@@ -24,7 +25,7 @@ struct load_reason {
 };
 
 struct load_result {
-	uint64_t taken, duplicates, samples, bytes;
+	uint64_t taken, duplicates, dropped, samples, bytes;
 	size_t files, refused, warned;
 	struct load_reason reasons[16]; /* code 0: unused; the last one also counts what has no place of its own */
 };
