@@ -230,12 +230,21 @@ static void take_encoding(struct request *rq, const char *encoding)
 		request_refuse(rq, REFUSED_MALFORMED, "the content encoding %.40s is not known: gzip is", encoding);
 }
 
+/* Old agents tell the format of /ingest by the type of the content. */
+static void take_type(struct request *rq, const char *type)
+{
+	rq->json = says(type, "application/json");
+	const char *format = says(type, "binary/octet-stream+trie") ? "trie"
+	                     : says(type, "binary/octet-stream+tree") ? "tree" : NULL;
+	if (format)
+		on_arg(rq, MHD_GET_ARGUMENT_KIND, "format", format);
+}
+
 static void take_headers(struct exchange *x, const char *url, const char *method)
 {
 	struct request *rq = x->rq;
 	rq->route = find_route(url, method);
 	rq->path = arena_strndup(&rq->arena, url, strlen(url));
-	rq->json = says(header(x->c, MHD_HTTP_HEADER_CONTENT_TYPE), "application/json");
 	if (!rq->path)
 		request_refuse(rq, REFUSED_MALFORMED, "the path is too long");
 	if (strcmp(method, "POST") && strcmp(method, "PUT"))
@@ -243,6 +252,7 @@ static void take_headers(struct exchange *x, const char *url, const char *method
 	if (request_begin(rq, header(x->c, MHD_HTTP_HEADER_AUTHORIZATION), header(x->c, "X-Scope-OrgID")))
 		return;
 	take_encoding(rq, header(x->c, MHD_HTTP_HEADER_CONTENT_ENCODING));
+	take_type(rq, header(x->c, MHD_HTTP_HEADER_CONTENT_TYPE));
 	MHD_get_connection_values(x->c, MHD_GET_ARGUMENT_KIND, on_arg, rq);
 }
 
