@@ -205,9 +205,12 @@ static int add_time_type(struct profile *p, const struct sending *s)
 	return 0;
 }
 
-static int apply_sending(struct profile *p, const struct item *item)
+static int apply_sending(const struct delivery *d, struct profile *p, const struct item *item)
 {
 	const struct sending *s = &item->s;
+	int e = s->jfr_labels ? jfr_labels_apply(s->jfr_labels, p, delivery_max_bytes(d)) : 0;
+	if (e)
+		return e;
 	if (s->temporality != TEMPORALITY_UNSAID)
 		p->temporality = s->temporality;
 	if (item->is_text && !p->duration_ns)
@@ -228,7 +231,7 @@ static int add_item(struct delivery *d, const struct item *like, struct decoded 
 		return request_refuse_error(d->rq, -ENOMEM, NULL);
 	*item = *like;
 	item->d = decoded;
-	int e = apply_sending(&decoded->profile, item);
+	int e = apply_sending(d, &decoded->profile, item);
 	if (!e)
 		e = profile_verify(&decoded->profile, &err);
 	return e ? request_refuse_error(d->rq, e, &err) : 0;

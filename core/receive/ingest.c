@@ -18,6 +18,7 @@ struct ingest {
 	struct request *rq;
 	struct delivery *delivery;
 	struct buf text; /* what old encodings are turned into */
+	struct jfr_labels *labels;
 };
 
 static bool has_format(const struct request *rq, const char *name)
@@ -94,10 +95,16 @@ static int add_body(struct ingest *g, struct sending *s)
 	return e ? e : delivery_add(g->delivery, body, s);
 }
 
-static int add_form(struct ingest *g, const struct sending *s)
+static int add_form(struct ingest *g, struct sending *s)
 {
 	struct request *rq = g->rq;
+	struct error err = { 0 };
 	int e = 0;
+	if (rq->parts[PART_LABELS].len)
+		e = jfr_labels_read(buf_slice(&rq->parts[PART_LABELS]), &g->labels, &err);
+	if (e)
+		return request_refuse_error(rq, e, &err);
+	s->jfr_labels = g->labels;
 	if (rq->parts[PART_PREVIOUS].len && s->temporality == TEMPORALITY_CUMULATIVE) {
 		struct sending before = *s;
 		before.time -= before.duration;
@@ -125,6 +132,7 @@ static int ingest_run(struct request *rq)
 		struct ingest g = { .rq = rq, .delivery = d };
 		e = ingest_once(&g);
 		buf_done(&g.text);
+		jfr_labels_free(g.labels);
 	} while (e && delivery_grow(d));
 	return e;
 }

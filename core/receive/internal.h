@@ -212,6 +212,17 @@ void request_run(struct request *rq);
 void request_answer(struct request *rq);
 const char *request_arg(const struct request *rq, const char *key); /* "" where absent */
 
+/* ---- labels beside a recording (jfr_labels.c) ---- */
+
+struct jfr_labels;
+
+/* Borrows from `in`. New. */
+int jfr_labels_read(struct slice in, struct jfr_labels **ret, struct error *err);
+void jfr_labels_free(struct jfr_labels *l);
+DEFINE_CLEANUP(struct jfr_labels *, jfr_labels_free);
+/* Gives samples the labels of their context. ERR_FORMAT_LIMIT where all labels would take more than max_bytes. */
+int jfr_labels_apply(const struct jfr_labels *l, struct profile *p, size_t max_bytes);
+
 /* ---- delivery (deliver.c) ---- */
 
 /* What a request says of a profile beside its bytes. */
@@ -226,6 +237,7 @@ struct sending {
 	struct str kind, type, unit;   /* "" for none */
 	uint64_t sample_rate;          /* of text: samples are time too; 0 */
 	struct str salt;               /* tells profiles without a time apart */
+	const struct jfr_labels *jfr_labels; /* of the contexts of samples; NULL */
 };
 
 /* Profiles of one request, decoded, on their way into the store. */

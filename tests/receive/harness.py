@@ -12,6 +12,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 BASE = SOURCE / 'tests' / 'data' / 'base'
 DATA = SOURCE / 'tests' / 'data' / 'receive'
+ACCEPT = SOURCE / 'tests' / 'data' / 'format' / 'accept'
 ALL = bool(os.environ.get('PROFILEFS_ALL'))
 BAD_LOG = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|stack smashing')
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from harness import DATA, PROTO, PUSH, Receiver, pprof, services
+from harness import ACCEPT, DATA, PROTO, PUSH, Receiver, pprof, services
 
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
@@ -102,7 +102,7 @@ def test_bombs():
 
 def test_damaged_bodies():
     rng = random.Random(4)
-    good = (DATA / 'otlp' / 'cpu-labels.otlp.pb').read_bytes()
+    good = gzip.decompress((ACCEPT / 'cpu-labels.otlp.pb.gz').read_bytes())
     with Receiver() as r:
         c = r.connection()
         for i in range(150):
@@ -149,7 +149,7 @@ def test_h2_floods():
 def test_calls_that_end_early():
     """Streams and connections that go away while a worker has their request."""
     path = b'/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export'
-    body = (DATA / 'otlp' / 'cpu-labels.otlp.pb').read_bytes()[:16000]
+    body = gzip.decompress((ACCEPT / 'cpu-labels.otlp.pb.gz').read_bytes())[:16000]
     with Receiver() as r:
         host, _, port = r.grpc.rpartition(':')
         for i in range(100):

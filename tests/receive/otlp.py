@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
 """OTLP over HTTP and gRPC; by python's grpcio where it is there."""
 
-import base64
 import gzip
 import json
 import threading
 
-from harness import DATA, Receiver, Skip, cat, field, listed, profiles, services, sound
+from harness import ACCEPT, Receiver, Skip, cat, field, listed, profiles, services, sound
 
 PATH = '/v1development/profiles'
 METHOD = '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export'
-CPU = (DATA / 'otlp' / 'cpu-labels.otlp.pb').read_bytes()
-EBPF = (DATA / 'otlp' / 'ebpf-unsymbolized-timestamps.otlp.pb.gz').read_bytes()
-EBPF_JSON = (DATA / 'otlp' / 'ebpf-unsymbolized-timestamps.otlp.json').read_bytes()
-EMPTY_JSON = (DATA / 'otlp' / 'empty.otlp.json').read_bytes()
+CPU = gzip.decompress((ACCEPT / 'cpu-labels.otlp.pb.gz').read_bytes())
+EBPF = (ACCEPT / 'ebpf-unsymbolized-timestamps.otlp.pb.gz').read_bytes()
+EBPF_JSON = (ACCEPT / 'ebpf-unsymbolized-timestamps.otlp.json').read_bytes()
+EMPTY_JSON = (ACCEPT / 'empty.otlp.json').read_bytes()
 PB, JSON = {'Content-Type': 'application/x-protobuf'}, {'Content-Type': 'application/json'}
 
 

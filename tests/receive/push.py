@@ -6,7 +6,7 @@ import gzip
 import json
 import subprocess
 
-from harness import (BASE, DATA, PROTO, PUSH, Receiver, cat, form, listed, pprof, profiles, push, run, services, sound, varint)
+from harness import (ACCEPT, BASE, DATA, PROTO, PUSH, Receiver, cat, field, form, listed, pprof, profiles, push, run, services, sound, varint)
 
 CPU = (BASE / 'caddy.cpu.1.pb.gz').read_bytes()
 HEAP = (BASE / 'caddy.heap.1.pb.gz').read_bytes()
@@ -120,6 +120,25 @@ def test_text_formats():
     for service in ('folded', 'default', 'lines', 'tree', 'trie', 'typed'):
         assert sorted(cat(f'{service}/all/samples/folded.txt').splitlines()) == want.splitlines(), service
     assert 'nothing' not in services() and 'bad' not in services()
+
+
+def test_recordings_and_other_formats():
+    jfr = (ACCEPT / 'native-wc.jfr').read_bytes()
+    def entry(number, key, value):
+        return field(number, field(1, key) + field(2, value))
+    labels = entry(1, 7, entry(1, 1, 2)) + entry(2, 1, 'route') + entry(2, 2, '/cart')
+    speedscope = json.dumps({
+        '$schema': 'https://www.speedscope.app/file-format-schema.json', 'shared': {'frames': [{'name': 'a'}, {'name': 'b'}]},
+        'profiles': [{'type': 'sampled', 'name': 'p', 'unit': 'none', 'startValue': 0, 'endValue': 5, 'samples': [[0, 1], [0]],
+                      'weights': [3, 2]}]}).encode()
+    with Receiver() as r:
+        body, headers = form(jfr=jfr, labels=labels)
+        r.post('/ingest?name=java&format=jfr&spyName=javaspy&from=1795348076&until=1795348086', body, headers)
+        body, headers = form(jfr=gzip.compress(jfr), labels=b'\x0a\xff')
+        assert 'LabelsSnapshot' in r.post('/ingest?name=java&format=jfr', body, headers, status=400).text
+        r.post('/ingest?name=ss&format=speedscope&from=1795348076', speedscope)
+        assert r.metrics()['profilefs_receive_profiles_accepted_total'] >= 2
+    assert services() == ['java', 'ss'] and 'profiles' in listed('ss/all')
 
 
 def test_samples_at_a_rate_are_time_too():
