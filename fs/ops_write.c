@@ -328,7 +328,7 @@ static int remove_data(struct remove_call *rc, struct error *err)
 		return error_set(err, -ENOENT, "no such name");
 	int e = tree_lookup(fs->tree, rc->place.node, rc->name, NULL, &node, err);
 	if (!e)
-		e = tree_remove(fs->tree, node, false, &deleted, err);
+		e = tree_delete(fs->tree, node, false, &deleted, err);
 	node_unref(node);
 	return e;
 }

@@ -136,8 +136,8 @@ int tree_forget_service(struct tree *t, const char *name);
  * Deletes what stands at a node: a service, a day of it, a type of a day, a profile. Removing what is made anew from
  * the data (renderings, by-LABEL/, profiles/) does nothing. ERR_PATH_DENIED for everything else.
  */
-int tree_remove(struct tree *t, struct node *n, bool dry_run, struct db_deleted *ret, struct error *err);
-bool tree_holds_data(const struct node *n); /* whether tree_remove() deletes something */
+int tree_delete(struct tree *t, struct node *n, bool dry_run, struct db_deleted *ret, struct error *err);
+bool tree_holds_data(const struct node *n); /* whether tree_delete() deletes something */
 
 /* ---- .profilefs/ ---- */
 

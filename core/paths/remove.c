@@ -56,13 +56,18 @@ static bool find_target(const struct node *n, struct removal *t)
 	return true;
 }
 
+static const char *sel_service(const struct node *n)
+{
+	return node_selection(n)->service;
+}
+
 /* By-LABEL folders, profiles/ and what is rendered are made anew from the data: removing one deletes nothing. */
 static bool is_made_anew(const struct node *n)
 {
 	return n->kind != NODE_DIR || n->place == PLACE_BY || n->place == PLACE_PROFILES;
 }
 
-int tree_remove(struct tree *t, struct node *n, bool dry_run, struct db_deleted *ret, struct error *err)
+int tree_delete(struct tree *t, struct node *n, bool dry_run, struct db_deleted *ret, struct error *err)
 {
 	struct removal target;
 	if (find_target(n, &target)) {
@@ -73,7 +78,10 @@ int tree_remove(struct tree *t, struct node *n, bool dry_run, struct db_deleted 
 			.type = target.has_type ? &target.type : NULL,
 			.id = target.has_id ? &target.id : NULL,
 		};
-		return db_delete(t->db, &which, dry_run, ret, err);
+		int r = db_delete(t->db, &which, dry_run, ret, err);
+		if (r == 0 && !dry_run && is_service(n))
+			(void)tree_forget_service(t, sel_service(n)); /* it may have been made by mkdir too */
+		return r;
 	}
 	if (!is_made_anew(n))
 		return error_set(err, ERR_PATH_DENIED, WHAT_CAN_BE_DELETED);

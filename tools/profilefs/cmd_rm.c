@@ -16,7 +16,7 @@ static int remove_path(struct tree *tree, const char *path, bool dry_run)
 		e = error_set(&err, ERR_PATH_DENIED, "only a service, a day of it, a type of a day and a file of a "
 		              "day's profiles/ can be deleted");
 	if (!e)
-		e = tree_remove(tree, node, dry_run, &done, &err);
+		e = tree_delete(tree, node, dry_run, &done, &err);
 	if (e)
 		return fail(path, e, &err);
 	printf("%s: %" PRIu64 " profile%s of %" PRIu64 " day%s %s\n", path, done.profiles,
