@@ -13,6 +13,7 @@
 #include "collect.h"
 #include "internal.h"
 #include "merge_run.h"
+#include "retain.h"
 
 #define MEMORY_DEFAULT ((size_t)256 << 20)
 #define ABANDONED_MAX 16 /* in a row, of one pass */
@@ -227,6 +228,14 @@ static void comes_due(struct compact_report *report, int64_t in)
 	report->next = report->next ? MIN(report->next, in) : in;
 }
 
+static int retain_all(struct compactor *c, struct compact_report *report, struct error *err)
+{
+	struct db_deleted n = { 0 };
+	int r = retain(c->db, c->o.collect_every, &n, err);
+	report->expired += n.objects;
+	return r;
+}
+
 static int collect_all(struct compactor *c, struct compact_report *report, struct error *err)
 {
 	struct collect_options o = { .grace = c->o.grace };
@@ -261,8 +270,10 @@ int compactor_pass(struct compactor *c, struct compact_report *report, struct er
 	if (r < 0)
 		return r;
 	int64_t due_in = c->collected ? c->collected + c->o.collect_every - db_uptime(c->db) : 0;
-	if (due_in <= 0)
-		return collect_all(c, report, err);
+	if (due_in <= 0) {
+		r = retain_all(c, report, err);
+		return r < 0 ? r : collect_all(c, report, err);
+	}
 	comes_due(report, due_in);
 	return 0;
 }

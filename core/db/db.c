@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "settings.h"
 
 #define CACHE_DEFAULT ((size_t)48 << 20)
 #define QUERY_DEFAULT ((size_t)1 << 30)
@@ -79,6 +80,8 @@ static int refuse_foreign(struct db *db, struct error *err)
 static void locks_init(struct db *db)
 {
 	pthread_mutex_init(&db->view_lock, NULL);
+	pthread_mutex_init(&db->settings.lock, NULL);
+	db->settings.text = BUF_INIT(SETTINGS_MAX);
 	pthread_mutex_init(&db->merge_lock, NULL);
 	pthread_mutex_init(&db->cache.lock, NULL);
 	pthread_cond_init(&db->cache.opened, NULL);
@@ -136,6 +139,8 @@ void db_close(struct db *db)
 	markers_done(&db->markers);
 	ids_done(&db->ids);
 	pthread_mutex_destroy(&db->view_lock);
+	pthread_mutex_destroy(&db->settings.lock);
+	buf_done(&db->settings.text);
 	pthread_mutex_destroy(&db->merge_lock);
 	pthread_mutex_destroy(&db->cache.lock);
 	pthread_cond_destroy(&db->cache.opened);

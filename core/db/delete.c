@@ -129,6 +129,32 @@ static int consider(struct deletion *d, struct live *l, struct error *err)
 	return r == 0 && any && !slot ? -ENOMEM : r;
 }
 
+/* All of a day: no object needs to be opened. */
+static bool takes_day(const struct deletion *d)
+{
+	return takes_all(d->which) && !d->which->service;
+}
+
+static int count_block(struct deletion *d, struct live *l)
+{
+	_arena_ struct arena arena = ARENA_INIT(INFO_ARENA);
+	struct dataset_info *infos;
+	size_t n;
+	int r = l->object.is_block ? live_infos(l, &arena, &infos, &n) : 0;
+	for (size_t i = 0; r == 0 && l->object.is_block && i < n; i++)
+		d->profiles += infos[i].profiles;
+	return r;
+}
+
+static int take_whole(struct deletion *d, struct live *l)
+{
+	struct live **slot = VEC_PUSH(&d->inputs);
+	if (!slot)
+		return -ENOMEM;
+	*slot = l;
+	return count_block(d, l);
+}
+
 static int find_inputs(struct deletion *d, struct view *v, struct error *err)
 {
 	int r = 0;
@@ -136,7 +162,7 @@ static int find_inputs(struct deletion *d, struct view *v, struct error *err)
 	d->profiles = 0;
 	for (size_t i = 0; i < v->n && r == 0; i++)
 		if (v->live[i]->object.day == d->day)
-			r = consider(d, v->live[i], err);
+			r = takes_day(d) ? take_whole(d, v->live[i]) : consider(d, v->live[i], err);
 	if (d->ids.n)
 		qsort(d->ids.v, d->ids.n, sizeof *d->ids.v, ulid_order);
 	return r;
@@ -169,6 +195,20 @@ static int run_merge(struct deletion *d, struct view *v, bool *ret_last, struct 
 	return merge_run(d->db, &job, &counts, err);
 }
 
+/* A day goes as it is: every object of it is dropped. */
+static int drop_whole(struct deletion *d, struct view *v, struct error *err)
+{
+	struct commit_input *inputs = malloc((d->inputs.n + 1) * sizeof *inputs);
+	if (!inputs)
+		return -ENOMEM;
+	for (size_t i = 0; i < d->inputs.n; i++)
+		inputs[i] = (struct commit_input){ d->inputs.v[i]->object.ulid, d->inputs.v[i]->object.is_block };
+	struct commit c = { .day = d->day, .inputs = inputs, .n_inputs = d->inputs.n };
+	int r = db_commit(d->db, &c, view_day(v, d->day), err);
+	free(inputs);
+	return r;
+}
+
 /* One try. *ret: whether the day is done. */
 static int try_day(struct deletion *d, bool *ret, struct error *err)
 {
@@ -178,7 +218,8 @@ static int try_day(struct deletion *d, bool *ret, struct error *err)
 		r = find_inputs(d, v, err);
 	*ret = r == 0 && (!d->inputs.n || d->dry_run);
 	if (r == 0 && !*ret) {
-		r = run_merge(d, v, ret, err);
+		*ret = true;
+		r = takes_day(d) ? drop_whole(d, v, err) : run_merge(d, v, ret, err);
 		if (r == COMMIT_ABANDONED)
 			*ret = false;
 	}
@@ -216,10 +257,10 @@ static int delete_day(struct deletion *d, struct error *err)
 		return error_set(err, ERR_STORE_TIMEOUT, "others merged what was to be deleted each time; try again");
 	if (r < 0)
 		return r;
-	d->done.days += d->profiles > 0;
+	d->done.days += d->inputs.n > 0;
 	d->done.profiles += d->profiles;
 	d->done.objects += d->inputs.n;
-	return d->dry_run || !d->profiles ? 0 : remove_markers(d, err);
+	return d->dry_run || !d->inputs.n ? 0 : remove_markers(d, err);
 }
 
 /* ---- all days ---- */

@@ -160,6 +160,15 @@ struct news {
 
 void news_note(struct db *db);
 
+/* ---- settings (settings.c) ---- */
+
+struct settings_cache {
+	pthread_mutex_t lock; /* guards what follows */
+	int64_t made;         /* db_uptime() before its LIST; 0: nothing is known */
+	uint64_t version;     /* 0: there are none */
+	struct buf text;
+};
+
 /* ---- the database ---- */
 
 struct db {
@@ -182,6 +191,7 @@ struct db {
 	struct id_indexes ids;
 	struct committer committer;
 	struct news news;
+	struct settings_cache settings;
 	pthread_mutex_t merge_lock; /* one merge or deletion of this process at a time: they would undo each other's */
 	int64_t lag_logged;        /* under view_lock: db_uptime() */
 	atomic_bool format_known;

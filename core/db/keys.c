@@ -74,6 +74,13 @@ char *key_catalog(const char *tenant, int32_t day, uint64_t version)
 	return finish(&b);
 }
 
+char *key_settings(const char *tenant, uint64_t version)
+{
+	struct buf b = begin(tenant, "set");
+	buf_printf(&b, "%012llx", (unsigned long long)(CATALOG_LAST - version));
+	return finish(&b);
+}
+
 char *key_marker(const char *tenant, struct str service, int32_t day)
 {
 	struct buf b = begin(tenant, "svc");
@@ -132,13 +139,18 @@ bool key_parse_block(const char *rest, int32_t *ret_day, struct ulid *ret_ulid)
 	return name && ulid_parse(name, strlen(name), ret_ulid);
 }
 
+bool key_parse_version(const char *name, uint64_t *ret)
+{
+	if (strlen(name) != 12 || strspn(name, "0123456789abcdef") != 12)
+		return false;
+	*ret = CATALOG_LAST - strtoull(name, NULL, 16);
+	return true;
+}
+
 bool key_parse_catalog(const char *rest, int32_t *ret_day, uint64_t *ret_version)
 {
 	const char *name = parse_day(rest, ret_day);
-	if (!name || strlen(name) != 12 || strspn(name, "0123456789abcdef") != 12)
-		return false;
-	*ret_version = CATALOG_LAST - strtoull(name, NULL, 16);
-	return true;
+	return name && key_parse_version(name, ret_version);
 }
 
 /* ---- the filter ---- */

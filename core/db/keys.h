@@ -8,6 +8,7 @@
  *     TENANT/seg/DAY/ULID.F     F: which services may be inside, as a Bloom filter
  *     TENANT/blk/DAY/ULID
  *     TENANT/cat/DAY/N          N: 12 hex digits, falling: a LIST shows the newest version first
+ *     TENANT/set/N
  *     TENANT/svc/SERVICE/DAY
  *
  * A tenant or service whose encoded name is over 200 bytes is cut there and completed by '~' and 16 hex digits of
@@ -26,6 +27,7 @@
 char *key_segment(const char *tenant, int32_t day, const struct ulid *ulid, const char *filter);
 char *key_block(const char *tenant, int32_t day, const struct ulid *ulid);
 char *key_catalog(const char *tenant, int32_t day, uint64_t version);
+char *key_settings(const char *tenant, uint64_t version);
 char *key_marker(const char *tenant, struct str service, int32_t day);
 char *key_under(const char *tenant, const char *folder); /* "TENANT/folder/" */
 char *key_day(const char *tenant, const char *folder, int32_t day); /* "TENANT/folder/DAY/" */
@@ -34,6 +36,7 @@ char *key_service(const char *tenant, struct str service); /* "TENANT/svc/SERVIC
 /* What is behind the folder's prefix: "DAY/ULID.F". */
 bool key_parse_segment(const char *rest, int32_t *ret_day, struct ulid *ret_ulid, const char **ret_filter);
 bool key_parse_block(const char *rest, int32_t *ret_day, struct ulid *ret_ulid);
+bool key_parse_version(const char *name, uint64_t *ret); /* N, of catalogs and settings */
 bool key_parse_catalog(const char *rest, int32_t *ret_day, uint64_t *ret_version);
 
 /*
