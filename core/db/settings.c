@@ -82,7 +82,9 @@ static int refresh(struct db *db, struct error *err)
 
 static json_t *parse(const struct buf *text)
 {
-	return text->len ? json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES, NULL) : json_object();
+	if (!text->len)
+		return json_object();
+	return json_loadb((const char *)text->data, text->len, JSON_REJECT_DUPLICATES, NULL);
 }
 
 /* The newest settings as a document, and their version. New. */

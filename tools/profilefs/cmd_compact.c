@@ -203,7 +203,8 @@ static int run_compact(const struct command *self, int argc, char **argv)
 	if (a.watch)
 		block_ending(&ending);
 	if (a.retention && !parse_retention(&a))
-		return wrong_usage(self, "\"%s\" is no retention like 30d, 500G, 30d,500G, SERVICE=7d or none", a.retention);
+		return wrong_usage(self, "\"%s\" is no retention like 30d, 500G, 30d,500G, SERVICE=7d or none",
+		                   a.retention);
 	if ((rc = session_open(&s, &common, SESSION_WRITE)))
 		return rc;
 	if (a.retention)
