@@ -78,17 +78,17 @@ static int keys_find(struct fold *f, struct keys *k, uint32_t part, uint32_t loc
 
 /* ---- entering ---- */
 
-static int self_add(struct fold *f, uint32_t node, uint32_t slot, wide_t value)
+/* Makes room for the sums of all nodes that are there. */
+static int self_grow(struct fold *f)
 {
 	size_t need = f->trie->nodes.n * f->n_slots;
-	if (f->self.n < need) {
-		wide_t *to = VEC_GROW(&f->self, need - f->self.n);
-		if (!to)
-			return -ENOMEM;
-		memset(to, 0, (need - f->self.n) * sizeof *to);
-		f->self.n = need;
-	}
-	f->self.v[(size_t)node * f->n_slots + slot] += value;
+	if (f->self.n >= need)
+		return 0;
+	wide_t *to = VEC_GROW(&f->self, need - f->self.n);
+	if (!to)
+		return -ENOMEM;
+	memset(to, 0, (need - f->self.n) * sizeof *to);
+	f->self.n = need;
 	return 0;
 }
 
@@ -98,16 +98,13 @@ static inline wide_t sum_of(const struct part_sums *s, uint32_t slot, uint32_t s
 	return s->wide[slot] ? v + s->wide[slot][stack] : v;
 }
 
-static int enter_sums(struct fold *f, uint32_t node, const struct part_sums *s, uint32_t n, uint32_t first_slot,
-                      uint32_t stack)
+/* The node's sums are there. */
+static inline void enter_sums(struct fold *f, uint32_t node, const struct part_sums *s, uint32_t n, uint32_t first_slot,
+                              uint32_t stack)
 {
-	int r = 0;
-	for (uint32_t slot = 0; slot < n && r >= 0; slot++) {
-		wide_t v = sum_of(s, slot, stack);
-		if (v)
-			r = self_add(f, node, first_slot + slot, v);
-	}
-	return r;
+	wide_t *self = f->self.v + (size_t)node * f->n_slots + first_slot;
+	for (uint32_t slot = 0; slot < n; slot++)
+		self[slot] += sum_of(s, slot, stack);
 }
 
 static inline bool holds(const struct part_sums *s, uint32_t n_slots, uint32_t stack)
@@ -154,17 +151,21 @@ static int fold_part(struct fold *f, uint32_t part, const struct part_sums *s, u
 	_free_ uint32_t *nodes = malloc(((size_t)s->n_stacks + 1) * sizeof *nodes);
 	if (!live || !nodes || keys_init(&keys, sym) < 0)
 		return -ENOMEM;
+	live[0] = 1;
 	mark(sym, s, n, live);
 	nodes[0] = 0;
-	int r = s->n_stacks ? enter_sums(f, 0, s, n, first_slot, 0) : 0;
+	int r = 0;
 	for (uint32_t i = 1; i < s->n_stacks && r >= 0; i++) {
 		if (!live[i])
 			continue;
 		nodes[i] = nodes[sym->stack_parent[i]];
 		r = enter_location(f, &keys, part, sym->stack_location[i], &nodes[i]);
-		if (r >= 0)
-			r = enter_sums(f, nodes[i], s, n, first_slot, i);
 	}
+	if (r >= 0)
+		r = self_grow(f);
+	for (uint32_t i = 0; i < s->n_stacks && r >= 0; i++)
+		if (live[i])
+			enter_sums(f, nodes[i], s, n, first_slot, i);
 	return r;
 }
 
@@ -208,9 +209,10 @@ static int fold_filtered(struct fold *f, struct filters *filters, uint32_t part,
 		if (r > 0)
 			r = enter_items(f, filters, part, &node);
 		if (r >= 0)
-			r = enter_sums(f, node, s, n, first_slot, i);
+			r = self_grow(f);
 		if (r < 0)
 			return r;
+		enter_sums(f, node, s, n, first_slot, i);
 	}
 	return 0;
 }

@@ -400,6 +400,7 @@ int filters_stack(struct filters *f, uint32_t part, uint32_t stack);
 
 struct trie_node {
 	uint32_t parent, key;
+	uint32_t child, next; /* of its list of children, of its parent's; 0: none */
 	bool called; /* somewhere by a call of its own, not inlined into its parent */
 };
 
@@ -411,6 +412,7 @@ struct trie {
 int trie_new(struct trie **ret);
 void trie_free(struct trie *t);
 uint32_t trie_child(struct trie *t, uint32_t parent, uint32_t key); /* NONE: out of memory */
+size_t trie_bytes(const struct trie *t);
 
 /* Sums of all parts by node. */
 struct fold {
