@@ -36,6 +36,11 @@ static bool key_ok(const char *key, bool prefix)
 	return prefix || component_ok(key + start, i - start);
 }
 
+bool store_key_ok(const char *key)
+{
+	return key_ok(key, false);
+}
+
 static int check_key(const char *key, struct error *err)
 {
 	if (key_ok(key, false))
@@ -199,6 +204,31 @@ int store_now(struct store *s, int64_t *ret, struct error *err)
 	return counted(s, s->ops->now(s, ret, err));
 }
 
+void store_describe(struct store *s, struct buf *out)
+{
+	if (s->ops->describe)
+		s->ops->describe(s, out);
+	else
+		buf_puts(out, s->name);
+}
+
+void store_counters(struct store *s, struct store_counts *ret)
+{
+	if (s->ops->counters) {
+		s->ops->counters(s, ret);
+		return;
+	}
+	*ret = (struct store_counts){
+		.put = __atomic_load_n(&s->counts.put, __ATOMIC_RELAXED),
+		.get = __atomic_load_n(&s->counts.get, __ATOMIC_RELAXED),
+		.list = __atomic_load_n(&s->counts.list, __ATOMIC_RELAXED),
+		.remove = __atomic_load_n(&s->counts.remove, __ATOMIC_RELAXED),
+		.bytes_in = __atomic_load_n(&s->counts.bytes_in, __ATOMIC_RELAXED),
+		.bytes_out = __atomic_load_n(&s->counts.bytes_out, __ATOMIC_RELAXED),
+		.errors = __atomic_load_n(&s->counts.errors, __ATOMIC_RELAXED),
+	};
+}
+
 void store_free(struct store *s)
 {
 	if (s)
@@ -230,9 +260,8 @@ int store_open(const char *word, const struct store_options *opts, struct store 
 	if (!*word)
 		return error_set(err, -EINVAL, "the name of the store is empty");
 	if (strncmp(word, "s3://", 5) == 0)
-		return error_set(err, -EPROTONOSUPPORT,
-		                 "s3:// stores need the S3 backend, which this version does not have");
-	if (strncmp(word, "file://", 7) == 0)
+		r = store_s3_new(word, opts, &s, err);
+	else if (strncmp(word, "file://", 7) == 0)
 		r = open_file_url(word, opts, &s, err);
 	else if (scheme && strcspn(word, "/.") == (size_t)(scheme - word) + 1)
 		return error_set(err, -EINVAL, "%s: unknown kind of store; known are a path, file:// and s3://", word);

@@ -12,6 +12,7 @@
 #include "../base/buf.h"
 
 struct store;
+struct store_counts;
 
 struct store_stat {
 	uint64_t size;
@@ -64,14 +65,18 @@ struct store_ops {
 	int (*remove)(struct store *s, const char *key, struct error *err);
 	/* Each as remove does; where it fails, any of them may be gone. NULL: by remove. */
 	int (*remove_many)(struct store *s, const char *const *keys, size_t n, struct error *err);
-	/* The store's own time now. */
+	/* The store's own time now; where it tells only seconds, at most two behind and never ahead. */
 	int (*now)(struct store *s, int64_t *ret, struct error *err);
+	/* Where and how, for people, without secrets; ends without a line break. NULL: its name says it all. */
+	void (*describe)(struct store *s, struct buf *out);
+	/* Adds what was sent; NULL: calls are requests. */
+	void (*counters)(struct store *s, struct store_counts *ret);
 	void (*free)(struct store *s);
 };
 
-/* Counts since the store was made; kept by the outermost wrappers below. */
+/* Counts since the store was made; kept by the wrappers below. Each call counts once, whatever it sends. */
 struct store_counts {
-	uint64_t put, get, list, remove, bytes_in, bytes_out, errors;
+	uint64_t put, get, list, remove, bytes_in, bytes_out, errors, retries;
 };
 
 struct store {
@@ -93,8 +98,14 @@ int store_list(struct store *s, const char *prefix, const char *after, char deli
 int store_remove(struct store *s, const char *key, struct error *err);
 int store_remove_many(struct store *s, const char *const *keys, size_t n, struct error *err);
 int store_now(struct store *s, int64_t *ret, struct error *err);
+void store_describe(struct store *s, struct buf *out);
+/* What went to the store: requests, their repetitions, bytes. Layers that keep things away from it do not count. */
+void store_counters(struct store *s, struct store_counts *ret);
 void store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free);
+
+/* Whether `key` can be one. */
+bool store_key_ok(const char *key);
 
 /* How a store is opened from a STORE word of the command line. */
 struct store_options {
@@ -105,6 +116,8 @@ struct store_options {
 /* "path", "file:///path", "s3://bucket/prefix?...": new. The one function that knows all back ends. */
 int store_open(const char *word, const struct store_options *opts, struct store **ret, struct error *err);
 
+/* url: "s3://bucket[/prefix][?...]" (s3_settings.h). Sends nothing. */
+int store_s3_new(const char *url, const struct store_options *opts, struct store **ret, struct error *err);
 int store_dir_new(const char *path, const struct store_options *opts, struct store **ret, struct error *err);
 int store_mem_new(struct store **ret);
 /* Its own clock goes ahead of the machine's by so much more. */

@@ -24,7 +24,6 @@ static void assert_refused(const char *word, int code, const char *why)
 static void test_refused_words(void **state)
 {
 	assert_refused("", -EINVAL, "empty");
-	assert_refused("s3://bucket/prefix", -EPROTONOSUPPORT, "s3:// stores need the S3 backend");
 	assert_refused("http://host/x", -EINVAL, "unknown kind of store");
 	assert_refused("file://host/x", -EINVAL, "three slashes");
 	assert_refused("file://relative", -EINVAL, "three slashes");

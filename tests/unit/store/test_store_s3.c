@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The contract on a real S3 server: S3_CONTRACT_URL names a bucket, "s3://bucket?endpoint=...", and credentials are in the
+ * environment. Each test has a prefix of its own. tests/s3/run starts servers and runs this.
+ */
+
+#define CONTRACT_CLOCK_NS (2100 * NS_PER_MS)
+#include "contract.h"
+
+static unsigned opened;
+
+static struct store *contract_open(void)
+{
+	struct store *s = NULL;
+	struct error err = { 0 };
+	char url[1024];
+	const char *where = getenv("S3_CONTRACT_URL");
+	size_t bucket = strcspn(where, "?");
+	snprintf(url, sizeof url, "%.*s/%d-%u%s", (int)bucket, where, getpid(), opened++, where + bucket);
+	int r = store_open(url, &(struct store_options){ 0 }, &s, &err);
+	if (r < 0)
+		fail_msg("%s: %s", url, error_text(&err, r));
+	return s;
+}
+
+static int add_key(void *ctx, const char *key, const struct store_stat *st)
+{
+	return store_remove(ctx, key, NULL);
+}
+
+static void contract_close(struct store *s)
+{
+	store_list(s, "", NULL, 0, add_key, s, NULL);
+	store_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { CONTRACT_TESTS };
+	if (!getenv("S3_CONTRACT_URL")) {
+		puts("skip: S3_CONTRACT_URL names no server");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
