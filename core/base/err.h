@@ -42,6 +42,7 @@
 	X(ERR_STORE_UNKNOWN, 45, EIO, "the outcome of a write is unknown")                         \
 	X(ERR_STORE_READONLY, 46, EROFS, "the store is read only")                                 \
 	X(ERR_STORE_RANGE, 47, EIO, "a range is outside its object")                               \
+	X(ERR_STORE_UNSUPPORTED, 48, EOPNOTSUPP, "the store has no such operation")                \
 	/* paths */                                                                                \
 	X(ERR_PATH, 60, EINVAL, "bad path component")                                              \
 	X(ERR_PATH_ABSENT, 61, ENOENT, "no such file or directory")                                \

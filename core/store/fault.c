@@ -80,9 +80,12 @@ static int begin(struct faulty *f, enum kind kind, const char *what, const char 
 		return error_set(err, ERR_STORE_TIMEOUT, "%s: %s was made to time out", key, what);
 	case FAULT_DENIED:
 		return error_set(err, ERR_STORE_ACCESS, "%s: %s was made to be denied", key, what);
+	case FAULT_UNSUPPORTED:
+		return error_set(err, ERR_STORE_UNSUPPORTED, "%s: %s was made to be unsupported", key, what);
 	case FAULT_SLOW:
 		sleep_ns(delay);
 		return 0;
+	case FAULT_BLIND:
 	case FAULT_NONE:
 	case FAULT_AFTER:
 	case FAULT_TORN:
@@ -137,7 +140,10 @@ static int fault_put_if_absent(struct store *s, const char *key, struct slice da
 	int r = begin(f, KIND_CREATE, "put_if_absent", key, &fault, err);
 	if (r < 0)
 		return r;
-	r = f->inner->ops->put_if_absent(f->inner, key, torn(data, fault), err);
+	if (fault == FAULT_BLIND)
+		r = f->inner->ops->put(f->inner, key, data, err);
+	else
+		r = f->inner->ops->put_if_absent(f->inner, key, torn(data, fault), err);
 	return finish(r, KIND_CREATE, "put_if_absent", key, fault, err);
 }
 

@@ -45,7 +45,8 @@ struct store_ops {
 	int (*put_body)(struct store *s, const char *key, const struct store_body *body, struct error *err);
 	/*
 	 * Creates, atomically: of any number of callers, on any machine, one gets 0 and the others ERR_STORE_EXISTS.
-	 * ERR_STORE_UNKNOWN: it may or may not be there; the caller reads it back. Durable on 0.
+	 * ERR_STORE_UNKNOWN: it may or may not be there; the caller reads it back. ERR_STORE_UNSUPPORTED: never works
+	 * here. Durable on 0. A store may promise it and not keep it: store_probe_exclusive().
 	 */
 	int (*put_if_absent)(struct store *s, const char *key, struct slice data, struct error *err);
 	/* Reads all ranges or fails. ERR_STORE_NOT_FOUND; ERR_STORE_RANGE past the end. */
@@ -101,6 +102,11 @@ int store_now(struct store *s, int64_t *ret, struct error *err);
 void store_describe(struct store *s, struct buf *out);
 /* What went to the store: requests, their repetitions, bytes. Layers that keep things away from it do not count. */
 void store_counters(struct store *s, struct store_counts *ret);
+/*
+ * Whether put_if_absent() is what it promises: in five rounds 16 create one object below `prefix` at the same time, and
+ * one wins. What is put there is removed. The answer is the caller's to remember.
+ */
+int store_probe_exclusive(struct store *s, const char *prefix, bool *ret, struct error *err);
 void store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free);
 
@@ -134,6 +140,8 @@ enum fault {
 	FAULT_TIMEOUT, /* fails without effect: ERR_STORE_TIMEOUT */
 	FAULT_DENIED,  /* ERR_STORE_ACCESS */
 	FAULT_SLOW,    /* sleeps delay_ns, then works */
+	FAULT_BLIND,   /* put_if_absent puts, whatever is there */
+	FAULT_UNSUPPORTED,
 };
 
 struct fault_plan {

@@ -410,6 +410,14 @@ static void test_of_many_creators_one_wins(void **state)
 		race_once(*state, round);
 }
 
+static void test_probe(void **state)
+{
+	bool exclusive = false;
+	assert_int_equal(store_probe_exclusive(*state, "x/probe/", &exclusive, NULL), 0);
+	assert_true(exclusive);
+	assert_list(*state, "", NULL, 0, "");
+}
+
 /* --- listing --- */
 
 static void put_tree(struct store *s)
@@ -795,7 +803,7 @@ static void test_what_stays_is_listed_whatever_comes_and_goes(void **state)
 		CONTRACT_TEST(test_read_ranges), CONTRACT_TEST(test_read_past_the_end),            \
 		CONTRACT_TEST(test_tail), CONTRACT_TEST(test_tail_over_the_buffer),                \
 		CONTRACT_TEST(test_get_is_bounded), CONTRACT_TEST(test_put_if_absent),             \
-		CONTRACT_TEST(test_of_many_creators_one_wins),                                     \
+		CONTRACT_TEST(test_of_many_creators_one_wins), CONTRACT_TEST(test_probe),          \
 		CONTRACT_TEST(test_list_in_byte_order), CONTRACT_TEST(test_list_by_prefix),        \
 		CONTRACT_TEST(test_list_after), CONTRACT_TEST(test_list_with_delimiter),           \
 		CONTRACT_TEST(test_list_with_delimiter_after),                                     \

@@ -213,6 +213,31 @@ static void test_hook_comes_before_the_effect(void **state)
 	buf_done(&seen.out);
 }
 
+static void test_probe_of_exclusive_creation(void **state)
+{
+	bool exclusive = false;
+	assert_int_equal(store_probe_exclusive(*state, "probe/", &exclusive, NULL), 0);
+	assert_true(exclusive);
+	struct fault_plan plans[] = {
+		{ .fault = FAULT_BLIND, .at = 1, .from_then_on = true },
+		{ .fault = FAULT_BLIND, .at = 4 * 16 + 5, .kinds = 2 },
+		{ .fault = FAULT_UNSUPPORTED, .at = 1, .from_then_on = true, .kinds = 2 },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(plans); i++) {
+		store_fault_set(*state, &plans[i]);
+		exclusive = true;
+		assert_int_equal(store_probe_exclusive(*state, "probe/", &exclusive, NULL), 0);
+		assert_false(exclusive);
+		plan(*state, FAULT_NONE, 0, 0);
+		assert_list(*state, "", NULL, 0, "");
+	}
+	struct error err = { 0 };
+	plan(*state, FAULT_DENIED, 20, 2);
+	assert_int_equal(store_probe_exclusive(*state, "probe/", &exclusive, &err), ERR_STORE_ACCESS);
+	assert_non_null(strstr(err.text, "made to be denied"));
+	assert_list(*state, "", NULL, 0, "");
+}
+
 static void test_borrowed_inner_store_stays(void **state)
 {
 	struct store *inner = NULL, *s = NULL;
@@ -238,6 +263,7 @@ int main(void)
 		CONTRACT_TEST(test_sweep),
 		CONTRACT_TEST(test_kinds_and_from_then_on),
 		CONTRACT_TEST(test_hook_comes_before_the_effect),
+		CONTRACT_TEST(test_probe_of_exclusive_creation),
 		CONTRACT_TEST(test_borrowed_inner_store_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
