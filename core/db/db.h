@@ -42,6 +42,9 @@ struct pool *db_pool(struct db *db);
 const char *db_tenant(struct db *db);
 size_t db_query_memory(const struct db *db);
 
+/* Whether the object of that key never changes: for store_options. */
+bool db_key_immutable(const char *key);
+
 /* ---- reading ---- */
 
 /* One live object of a view. */

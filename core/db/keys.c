@@ -5,6 +5,7 @@
 
 #include "../base/hash.h"
 #include "../base/pct.h"
+#include "db.h"
 
 static char *finish(struct buf *b)
 {
@@ -206,4 +207,10 @@ bool filter_may_hold(const char *filter, struct str service)
 			return false;
 	}
 	return true;
+}
+
+bool db_key_immutable(const char *key)
+{
+	const char *folder = strchr(key, '/');
+	return folder && (strncmp(folder, "/seg/", 5) == 0 || strncmp(folder, "/blk/", 5) == 0);
 }

@@ -549,6 +549,11 @@ static int dir_now(struct store *s, int64_t *ret, struct error *err)
 	return 0;
 }
 
+static void dir_describe(struct store *s, struct buf *out)
+{
+	buf_puts(out, "a directory, which needs no settings and no cache");
+}
+
 static void dir_free(struct store *s)
 {
 	struct dir *d = dir_of(s);
@@ -569,6 +574,7 @@ static const struct store_ops dir_ops = {
 	.remove = dir_remove,
 	.remove_many = dir_remove_many,
 	.now = dir_now,
+	.describe = dir_describe,
 	.free = dir_free,
 };
 

@@ -131,6 +131,12 @@ static void s3_describe(struct store *store, struct buf *out)
 	s3_keys_unref(keys);
 }
 
+static void s3_identity(struct store *s, struct buf *out)
+{
+	const struct s3_settings *set = &s3_of(s)->set;
+	buf_printf(out, "s3\n%s\n%s\n%s", set->endpoint, set->bucket, set->prefix);
+}
+
 static void s3_counters(struct store *s, struct store_counts *ret)
 {
 	const struct store_counts *n = &s3_of(s)->sent;
@@ -170,10 +176,11 @@ static const struct store_ops s3_ops = {
 	.now = s3_now,
 	.describe = s3_describe,
 	.counters = s3_counters,
+	.identity = s3_identity,
 	.free = s3_free,
 };
 
-int store_s3_new(const char *url, const struct store_options *opts, struct store **ret, struct error *err)
+static int s3_new(const char *url, const struct store_options *opts, struct store **ret, struct error *err)
 {
 	struct s3 *s = calloc(1, sizeof *s);
 	if (!s)
@@ -189,5 +196,24 @@ int store_s3_new(const char *url, const struct store_options *opts, struct store
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(store);
+	return 0;
+}
+
+int store_s3_new(const char *url, const struct store_options *opts, struct store **ret, struct error *err)
+{
+	_cleanup_(store_freep) struct store *s = NULL;
+	int r = s3_new(url, opts, &s, err);
+	if (r < 0)
+		return r;
+	const struct s3_settings *set = &s3_of(s)->set;
+	struct cache_options cache = { .immutable = opts->immutable, .disk = set->cache, .no_disk = !set->cache };
+	if (opts->immutable) {
+		struct store *cached;
+		r = store_cache_new(s, &cache, &cached);
+		if (r < 0)
+			return r;
+		s = cached;
+	}
+	*ret = TAKE_PTR(s);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #define TIMEOUT_NS (60 * NS_PER_S)
 #define REGION "us-east-1"
+#define CACHE ((uint64_t)1 << 30)
 
 void s3_settings_done(struct s3_settings *s)
 {
@@ -97,6 +98,22 @@ static bool take_seconds(const char *value, int64_t *ret)
 	return end != value && (!*end || strcmp(end, "s") == 0) && n >= 1 && n <= 3600;
 }
 
+/* "0", "512M", "20G". */
+static bool take_size(const char *value, uint64_t *ret)
+{
+	char *end;
+	unsigned shift = 0;
+	uint64_t n = strtoull(value, &end, 10);
+	if (*value < '0' || *value > '9')
+		return false;
+	if (*end)
+		shift = *end == 'M' ? 20 : *end == 'G' ? 30 : *end == 'T' ? 40 : 64;
+	if (shift == 64 || n >> (63 - shift) || (*end && end[1]))
+		return false;
+	*ret = n << shift;
+	return true;
+}
+
 /* What the URL alone can say, before defaults. */
 struct wishes {
 	char *endpoint, *region, *profile;
@@ -116,13 +133,15 @@ static int take_parameter(struct s3_settings *s, struct wishes *w, const char *n
 		ok = (s->v2 = strcmp(value, "v2") == 0) || strcmp(value, "v4") == 0;
 	else if (strcmp(name, "path-style") == 0)
 		ok = w->has_path_style = take_bool(value, &s->path_style);
+	else if (strcmp(name, "cache") == 0)
+		ok = take_size(value, &s->cache);
 	else if (strcmp(name, "timeout") == 0)
 		ok = take_seconds(value, &s->timeout_ns);
 	else
 		return is_secret(name) ? refuse_secret(name, err)
 		                       : error_set(err, -EINVAL,
 		                                   "?%s is no setting of an S3 store; known are endpoint, region, "
-		                                   "profile, signature, path-style, timeout", name);
+		                                   "profile, signature, path-style, timeout, cache", name);
 	if (!ok)
 		error_set(err, -EINVAL, "?%s cannot be '%s'", name, value);
 	free(value);
@@ -335,7 +354,7 @@ static int choose(struct s3_settings *s, struct wishes *w, struct error *err)
 int s3_settings_read(const char *url, struct s3_settings *ret, struct error *err)
 {
 	struct wishes w = { 0 };
-	*ret = (struct s3_settings){ .timeout_ns = TIMEOUT_NS };
+	*ret = (struct s3_settings){ .timeout_ns = TIMEOUT_NS, .cache = CACHE };
 	int e = take_url(ret, &w, url, err);
 	if (e == 0)
 		e = choose(ret, &w, err);

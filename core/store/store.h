@@ -72,12 +72,14 @@ struct store_ops {
 	void (*describe)(struct store *s, struct buf *out);
 	/* Adds what was sent; NULL: calls are requests. */
 	void (*counters)(struct store *s, struct store_counts *ret);
+	/* What tells this store from all others, whoever asks and where; NULL: reads are as fast as a cache's. */
+	void (*identity)(struct store *s, struct buf *out);
 	void (*free)(struct store *s);
 };
 
 /* Counts since the store was made; kept by the wrappers below. Each call counts once, whatever it sends. */
 struct store_counts {
-	uint64_t put, get, list, remove, bytes_in, bytes_out, errors, retries;
+	uint64_t put, get, list, remove, bytes_in, bytes_out, errors, retries, cache_hits, cache_misses;
 };
 
 struct store {
@@ -117,6 +119,8 @@ bool store_key_ok(const char *key);
 struct store_options {
 	bool read_only;
 	bool create; /* make a missing directory */
+	/* Whether an object never changes under its key: ranges of it may be kept on this machine. NULL: no cache. */
+	bool (*immutable)(const char *key);
 };
 
 /* "path", "file:///path", "s3://bucket/prefix?...": new. The one function that knows all back ends. */
@@ -128,6 +132,18 @@ int store_dir_new(const char *path, const struct store_options *opts, struct sto
 int store_mem_new(struct store **ret);
 /* Its own clock goes ahead of the machine's by so much more. */
 void store_mem_advance(struct store *s, int64_t ns);
+
+/* Keeps what is read of immutable objects, in memory and on the local disk. */
+struct cache_options {
+	bool (*immutable)(const char *key);
+	const char *dir; /* NULL: $XDG_CACHE_HOME/profilefs, else ~/.cache/profilefs; if that cannot be, memory only */
+	uint64_t disk;   /* bytes; 0: 1 GiB */
+	size_t memory;   /* bytes; 0: 32 MiB */
+	bool no_disk;
+};
+
+/* Wraps a store that has an identity; owns it where this succeeds. */
+int store_cache_new(struct store *inner, const struct cache_options *opts, struct store **ret);
 
 /*
  * The fault layer (tests): counts every call and, at the n-th, does as told. Wraps and owns `inner`, unless borrowed.

@@ -30,7 +30,7 @@ static int run_cat(const struct command *self, int argc, char **argv)
 	struct common common = { 0 };
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;)
+	for (int c; (c = getopt_long(argc, argv, ":vh", options, NULL)) != -1;)
 		if ((rc = common_option(self, &common, c, argv)) >= 0)
 			return rc;
 	if ((rc = store_operand(self, &common, argc, argv)) >= 0)

@@ -45,11 +45,11 @@ static int run_check(const struct command *self, int argc, char **argv)
 		{ 0 },
 	};
 	_cleanup_(session_done) struct session s = { 0 };
-	struct common common = { 0 };
+	struct common common = { .uncached = true };
 	bool repair = false;
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, ":vh", options, NULL)) != -1;) {
 		if (c == OPT_REPAIR)
 			repair = true;
 		else if ((rc = common_option(self, &common, c, argv)) >= 0)

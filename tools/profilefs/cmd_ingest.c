@@ -202,7 +202,7 @@ static int run_ingest(const struct command *self, int argc, char **argv)
 	_cleanup_(inputs_done) struct inputs inputs = { 0 };
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":s:l:t:qh", options, NULL)) != -1;)
+	for (int c; (c = getopt_long(argc, argv, ":s:l:t:qvh", options, NULL)) != -1;)
 		if ((rc = take_option(self, &in, c, argv)) >= 0)
 			return rc;
 	if ((rc = store_operand(self, &in.common, argc, argv)) >= 0)

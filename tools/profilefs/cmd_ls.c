@@ -90,7 +90,7 @@ static int run_ls(const struct command *self, int argc, char **argv)
 	bool full = false;
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":lh", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, ":lvh", options, NULL)) != -1;) {
 		if (c == 'l')
 			full = true;
 		else if ((rc = common_option(self, &common, c, argv)) >= 0)

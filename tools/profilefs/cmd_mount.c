@@ -41,7 +41,9 @@ static int open_db(struct mount *m, const struct log *log, struct store **ret_st
 		.cache_bytes = m->opts.mem,
 		.log = log,
 	};
-	int e = store_open(m->store, &so, ret_store, err);
+	struct common common = m->common;
+	common.store = m->store;
+	int e = open_store(&common, &so, log, ret_store, err);
 	if (!e)
 		e = db_open(*ret_store, &dbo, ret_db, err);
 	if (e && m->opts.read_only && err_errno(e) == ENOENT)
@@ -163,7 +165,7 @@ static int take_options(const struct command *self, struct mount *m)
 {
 	struct error err = { 0 };
 	if (options_have_secret(optarg)) {
-		complain(self->name, "a secret is not taken on the command line, where others can read it");
+		complain(self->name, NO_SECRET);
 		return EXIT_USAGE;
 	}
 	int e = fs_parse_options(&m->opts, optarg, &err);
@@ -224,7 +226,7 @@ static int take_arguments(const struct command *self, struct mount *m, int argc,
 	bool helper = !strncmp(slash ? slash + 1 : argv[0], "mount.", 6);
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, helper ? ":o:t:N:fsnvh" : ":o:fh", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, helper ? ":o:t:N:fsnvh" : ":o:fvh", options, NULL)) != -1;) {
 		if (c == 'f')
 			*(helper ? &m->fake : &m->opts.foreground) = true;
 		else if (c == 'o' && (rc = take_options(self, m)) >= 0)

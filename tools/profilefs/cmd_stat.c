@@ -104,7 +104,7 @@ static int run_stat(const struct command *self, int argc, char **argv)
 	bool json = false;
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, ":vh", options, NULL)) != -1;) {
 		if (c == OPT_JSON)
 			json = true;
 		else if ((rc = common_option(self, &common, c, argv)) >= 0)

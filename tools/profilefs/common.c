@@ -78,6 +78,7 @@ static int print_help(const struct command *self)
 {
 	printf("usage: profilefs %s %s\n\n%s.\n\n%s"
 	       "      --tenant NAME    whose profiles (default: default)\n"
+	       "  -v, --verbose        says which store, settings and credentials are used\n"
 	       "  -h, --help           this text\n",
 	       self->name, self->synopsis, self->summary, self->help);
 	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
@@ -89,6 +90,9 @@ int common_option(const struct command *self, struct common *c, int opt, char **
 	case OPT_TENANT:
 		c->tenant = optarg;
 		return *optarg ? -1 : wrong_usage(self, "the tenant's name is empty");
+	case 'v':
+		c->verbose = true;
+		return -1;
 	case 'h':
 		return print_help(self);
 	case ':':
@@ -144,7 +148,7 @@ int store_operand(const struct command *self, struct common *c, int argc, char *
 	if (!*c->store)
 		return wrong_usage(self, "STORE is empty");
 	if (store_has_secret(c->store)) {
-		complain(self->name, "a secret is not taken on the command line, where others can read it");
+		complain(self->name, NO_SECRET);
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -157,6 +161,21 @@ static void stderr_sink(void *ctx, enum log_level level, const char *line)
 
 const struct log stderr_log = { .sink = stderr_sink, .level = LOG_LEVEL_WARNING };
 
+int open_store(const struct common *c, const struct store_options *opts, const struct log *log, struct store **ret,
+               struct error *err)
+{
+	_buf_ struct buf about = BUF_INIT(4096);
+	struct store_options so = *opts;
+	if (!c->uncached)
+		so.immutable = db_key_immutable;
+	int e = store_open(c->store, &so, ret, err);
+	if (e || !c->verbose)
+		return e;
+	store_describe(*ret, &about);
+	log_msg(log, LOG_LEVEL_WARNING, "%s: %.*s", c->store, (int)about.len, (const char *)about.data);
+	return 0;
+}
+
 int session_open(struct session *s, const struct common *c, enum session_mode mode)
 {
 	struct error err = { 0 };
@@ -164,7 +183,7 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 	struct db_options dbo = { .tenant = c->tenant, .log = &stderr_log, .sole_compactor = c->sole_compactor };
 
 	*s = (struct session){ 0 };
-	int e = store_open(c->store, &so, &s->store, &err);
+	int e = open_store(c, &so, &stderr_log, &s->store, &err);
 	if (!e)
 		e = db_open(s->store, &dbo, &s->db, &err);
 	if (e && mode != SESSION_CREATE && err_errno(e) == ENOENT) {

@@ -30,6 +30,8 @@ int fail(const char *what, int code, const struct error *err);
 const char *advice(int code);
 /* Of a store that only a writer would make. */
 #define NO_STORE "there is no store; `profilefs ingest` and `profilefs mount` make one"
+#define NO_SECRET "a secret is not taken on the command line, where others can read it; credentials come from the " \
+	"environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or from ~/.aws/credentials"
 /* Whether a sentence begins with "WHAT:", so that it need not be said again. */
 bool is_about(const char *sentence, const char *what);
 /* "profilefs: NAME: WHY" and where the usage is told. Returns EXIT_USAGE. */
@@ -41,12 +43,15 @@ enum { OPT_TENANT = 256, OPT_OF_COMMAND };
 
 #define COMMON_LONG_OPTIONS \
 	{ "tenant", required_argument, NULL, OPT_TENANT }, \
+	{ "verbose", no_argument, NULL, 'v' }, \
 	{ "help", no_argument, NULL, 'h' }
 
 struct common {
 	const char *tenant; /* NULL: the default */
 	const char *store;  /* as the user wrote it */
 	bool sole_compactor;
+	bool verbose;       /* says which store, settings and credentials are used */
+	bool uncached;      /* reads what is in the store, not what a cache has of it */
 };
 
 /*
@@ -73,6 +78,9 @@ struct session {
 	struct tree *tree; /* NULL until session_tree() */
 };
 
+/* Opens what STORE names, with the options that the commands share, and tells the log so where that is wanted. */
+int open_store(const struct common *c, const struct store_options *opts, const struct log *log, struct store **ret,
+               struct error *err);
 /* Complains and returns EXIT_FAILED, or 0. session_done() may follow in either case. */
 int session_open(struct session *s, const struct common *c, enum session_mode mode);
 int session_tree(struct session *s, const struct common *c);
