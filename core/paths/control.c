@@ -187,27 +187,13 @@ struct fact {
 	bool gauge;
 };
 
-#define FACTS 13
-
-static void store_counts_of(struct tree *t, struct store_counts *ret)
-{
-	const struct store_counts *s = &db_store(t->db)->counts;
-	*ret = (struct store_counts){
-		.put = __atomic_load_n(&s->put, __ATOMIC_RELAXED),
-		.get = __atomic_load_n(&s->get, __ATOMIC_RELAXED),
-		.list = __atomic_load_n(&s->list, __ATOMIC_RELAXED),
-		.remove = __atomic_load_n(&s->remove, __ATOMIC_RELAXED),
-		.bytes_in = __atomic_load_n(&s->bytes_in, __ATOMIC_RELAXED),
-		.bytes_out = __atomic_load_n(&s->bytes_out, __ATOMIC_RELAXED),
-		.errors = __atomic_load_n(&s->errors, __ATOMIC_RELAXED),
-	};
-}
+#define FACTS 16
 
 static void facts_of(struct tree *t, struct fact ret[FACTS])
 {
 	struct store_counts s;
 	struct files_counts f;
-	store_counts_of(t, &s);
+	store_counters(db_store(t->db), &s);
 	files_counts(t, &f);
 	const struct fact facts[FACTS] = {
 		{ "store_puts", "Objects written", s.put, false },
@@ -217,6 +203,9 @@ static void facts_of(struct tree *t, struct fact ret[FACTS])
 		{ "store_bytes_in", "Bytes written to the store", s.bytes_in, false },
 		{ "store_bytes_out", "Bytes read from the store", s.bytes_out, false },
 		{ "store_errors", "Failed requests", s.errors, false },
+		{ "store_retries", "Requests that were repeated", s.retries, false },
+		{ "store_cache_hits", "Pieces of objects that the local cache had", s.cache_hits, false },
+		{ "store_cache_misses", "Pieces of objects that it had not", s.cache_misses, false },
 		{ "renders", "Files rendered", f.renders, false },
 		{ "render_failures", "Renderings that failed", f.failures, false },
 		{ "renders_cancelled", "Renderings that nobody waited for", f.cancelled, false },
