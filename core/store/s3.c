@@ -13,6 +13,7 @@
 #include "../base/clock.h"
 
 #define BULK 1000
+#define STALL_NS (20 * NS_PER_S)
 
 static int s3_put(struct store *s, const char *key, struct slice data, struct error *err)
 {
@@ -189,10 +190,11 @@ static int s3_new(const char *url, const struct store_options *opts, struct stor
 	_cleanup_(s3_freep) struct store *store = &s->base;
 	s->base = (struct store){ .ops = &s3_ops, .name = strdup(url), .read_only = opts->read_only };
 	int r = s->base.name ? s3_settings_read(url, &s->set, err) : -ENOMEM;
+	struct http_options http = { .ca_bundle = s->set.ca_bundle, .stall_ns = MIN(STALL_NS, s->set.timeout_ns) };
 	if (r == 0)
 		r = s3_keys_find(&s->set, &s->keys, err);
 	if (r == 0)
-		r = http_new(&(struct http_options){ .ca_bundle = s->set.ca_bundle }, &s->http, err);
+		r = http_new(&http, &s->http, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(store);

@@ -40,6 +40,7 @@ struct s3_call {
 	const char *query; /* canonical: encoded, sorted, NAME=VALUE; NULL: none */
 	struct slice body;
 	bool create;       /* If-None-Match: * */
+	bool once;         /* that it was done already is told from that it failed only by `maybe` */
 	bool md5;          /* Content-MD5 */
 	bool ranged;       /* Range: bytes=range_start-range_end, or the last range_end bytes where range_start < 0 */
 	int64_t range_start, range_end;

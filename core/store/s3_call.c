@@ -20,7 +20,7 @@
 #define URL_MAX ((size_t)16384)
 #define LINES_MAX ((size_t)32768)
 #define TEXT_MAX ((size_t)65536)
-#define ATTEMPT_NS (30 * NS_PER_S)
+#define ATTEMPT_NS (30 * NS_PER_S) /* and what the bytes take */
 #define BYTES_PER_S (64 << 10) /* slower than this is given up */
 #define FIRST_PAUSE_NS (50 * NS_PER_MS)
 #define LAST_PAUSE_NS (5 * NS_PER_S)
@@ -166,12 +166,13 @@ static int sign(struct s3 *s, struct s3_call *c, const char *path)
 	return e < 0 ? e : put_lines(c, &g, &authorization);
 }
 
-static int64_t time_for(size_t bytes)
+static int64_t time_for(const struct s3_call *c)
 {
-	return ATTEMPT_NS + (int64_t)(bytes / BYTES_PER_S) * NS_PER_S;
+	return (int64_t)((c->body.len + c->expect) / BYTES_PER_S) * NS_PER_S;
 }
 
-static int prepare(struct s3 *s, struct s3_call *c)
+/* left: what the call has of its time. */
+static int prepare(struct s3 *s, struct s3_call *c, int64_t left)
 {
 	_buf_ struct buf path = BUF_INIT(URL_MAX);
 	put_path(s, c->key, &path);
@@ -200,8 +201,8 @@ static int prepare(struct s3 *s, struct s3_call *c)
 		.n_headers = n,
 		.body = c->body,
 		.expect = c->expect,
-		.timeout_ns = time_for(c->body.len + c->expect),
-		.once = c->create,
+		.timeout_ns = MIN(left, ATTEMPT_NS) + time_for(c),
+		.once = c->create || c->once,
 		.sink = c->sink,
 		.ctx = c->ctx,
 		.text = &c->text,
@@ -440,10 +441,10 @@ static void count_answer(struct s3 *s, const struct s3_call *c)
 
 /* --- attempts --- */
 
-static void start_one(struct s3 *s, struct http_batch *b, struct s3_call *c, bool again)
+static void start_one(struct s3 *s, struct http_batch *b, struct s3_call *c, bool again, int64_t left)
 {
 	struct error err = { 0 };
-	int e = prepare(s, c);
+	int e = prepare(s, c, left);
 	if (e == 0) {
 		count_request(s, c, again);
 		e = http_start(s->http, b, &c->request, &err);
@@ -453,7 +454,7 @@ static void start_one(struct s3 *s, struct http_batch *b, struct s3_call *c, boo
 }
 
 /* Sends all that have not ended and waits: how many are still open. */
-static size_t attempt(struct s3 *s, struct s3_call *calls, size_t n, bool again)
+static size_t attempt(struct s3 *s, struct s3_call *calls, size_t n, bool again, int64_t left)
 {
 	struct http_batch batch;
 	size_t open = 0;
@@ -462,7 +463,7 @@ static size_t attempt(struct s3 *s, struct s3_call *calls, size_t n, bool again)
 		calls[i].request.batch = NULL;
 	for (size_t i = 0; i < n; i++)
 		if (!calls[i].ended)
-			start_one(s, &batch, &calls[i], again);
+			start_one(s, &batch, &calls[i], again, left);
 	http_batch_wait(&batch);
 	for (size_t i = 0; i < n; i++) {
 		if (!calls[i].request.batch)
@@ -499,12 +500,13 @@ static const char *about(const struct s3 *s, const struct s3_call *c)
 
 int s3_perform(struct s3 *s, struct s3_call *calls, size_t n, struct error *err)
 {
-	int64_t begun = clock_monotonic();
-	for (unsigned i = 0; attempt(s, calls, n, i > 0); i++) {
+	int64_t begun = clock_monotonic(), left = s->set.timeout_ns;
+	for (unsigned i = 0; attempt(s, calls, n, i > 0, left); i++) {
 		int64_t pause = pause_before(calls, n, i), limit = s->set.timeout_ns;
 		if (!atomic_load(&s->answered))
 			limit = MIN(limit, NEVER_ANSWERED_NS);
-		if (clock_monotonic() + pause - begun > limit)
+		left = limit - (clock_monotonic() + pause - begun);
+		if (left <= 0)
 			break;
 		sleep_for(pause);
 	}

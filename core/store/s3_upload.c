@@ -137,7 +137,7 @@ static int complete(struct upload *u, struct error *err)
 	if (r < 0)
 		return r;
 	_s3_call_ struct s3_call c = { .method = "POST", .key = u->key, .query = (char *)query.data,
-		                       .body = buf_slice(&manifest) };
+		                       .body = buf_slice(&manifest), .once = true };
 	r = s3_perform(u->s, &c, 1, err);
 	/* A 200 that was begun before the work was done may end in an error. */
 	if (r == 0 && s3_error_parse(buf_slice(&c.text), &said))

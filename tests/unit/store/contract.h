@@ -19,7 +19,7 @@
 #include "core/base/clock.h"
 #include "core/store/store.h"
 
-/* What a store's now() may be off, and the time of an object too. The kernel stamps files by a clock that lags a tick. */
+/* What a store's now() may be off, and an object's time too. The kernel stamps files by a clock that lags a tick. */
 #ifndef CONTRACT_CLOCK_NS
 #define CONTRACT_CLOCK_NS (20 * NS_PER_MS)
 #endif

@@ -312,7 +312,7 @@ static void test_one_fetches_for_all(void **state)
 		assert_int_equal(all[i].result, 0);
 		assert_int_equal(all[i].out[999], body_byte(all[i].off + 999));
 	}
-	/* One that came with a shorter range first makes the others fetch the longer one: at most one for each length. */
+	/* One that came first with a shorter range makes the others fetch the longer one: one for each length. */
 	assert_in_range(reads_of(s), 1, 3);
 	contract_close(s);
 }

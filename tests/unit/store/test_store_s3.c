@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The contract on a real S3 server: S3_CONTRACT_URL names a bucket, "s3://bucket?endpoint=...", and credentials are in the
- * environment. Each test has a prefix of its own. tests/s3/run starts servers and runs this.
+ * The contract on a real S3 server: S3_CONTRACT_URL names a bucket, "s3://bucket?endpoint=...", and credentials are in
+ * the environment. Each test has a prefix of its own. tests/s3/run starts servers and runs this.
  */
 
 #define CONTRACT_CLOCK_NS (2100 * NS_PER_MS)
