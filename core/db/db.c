@@ -37,6 +37,8 @@ static int write_format(struct db *db, struct error *err)
 	_buf_ struct buf text = BUF_INIT(FORMAT_MAX);
 	buf_printf(&text, FORMAT_TEXT, DB_FORMAT, PROFILEFS_VERSION);
 	int r = store_put_if_absent(db->store, KEY_FORMAT, buf_slice(&text), err);
+	if (r == ERR_STORE_UNSUPPORTED) /* all write the same */
+		r = store_put(db->store, KEY_FORMAT, buf_slice(&text), err);
 	return r == ERR_STORE_EXISTS || r == ERR_STORE_UNKNOWN ? read_format(db, err) : r;
 }
 

@@ -14,7 +14,7 @@
 
 /*
  * DIR/HH/HEX, HH being the first two digits of the id. A file: magic, length, checksum, content. Its mtime is its last
- * use, to ten minutes. Each process sweeps at its first write and after each sixteenth of the limit that it wrote; one at
+ * use, to ten minutes. Each process sweeps at its first write and after each sixteenth of the limit it wrote; one at
  * a time, by a lock on DIR/lock.
  */
 

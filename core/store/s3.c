@@ -110,6 +110,8 @@ static int s3_now(struct store *store, int64_t *ret, struct error *err)
 		return 0;
 	_s3_call_ struct s3_call c = { .method = "HEAD" };
 	int r = s3_perform(s, &c, 1, err);
+	if (s->set.v2 && s3_clock(s, ret)) /* which refuses this signature, and has told the time */
+		return 0;
 	if (r == ERR_STORE_NOT_FOUND)
 		return error_set(err, ERR_STORE, "there is no bucket '%s' at %s; make it first", s->set.bucket,
 		                 s->set.endpoint);
@@ -121,13 +123,12 @@ static int s3_now(struct store *store, int64_t *ret, struct error *err)
 static void s3_describe(struct store *store, struct buf *out)
 {
 	struct s3 *s = s3_of(store);
-	pthread_mutex_lock(&s->lock);
-	struct s3_keys *keys = s3_keys_ref(s->keys);
-	pthread_mutex_unlock(&s->lock);
+	struct s3_keys *keys = s3_keys_of(s);
 	size_t n = strlen(keys->id);
-	buf_printf(out, "bucket %s, prefix \"%s\", endpoint %s (%s), region %s (%s), signature v4, %s-style addresses, "
+	buf_printf(out, "bucket %s, prefix \"%s\", endpoint %s (%s), region %s (%s), signature %s, %s-style addresses, "
 	           "credentials of %s, key ...%s%s", s->set.bucket, s->set.prefix, s->set.endpoint,
-	           s->set.endpoint_from, s->set.region, s->set.region_from, s->set.path_style ? "path" : "virtual-host",
+	           s->set.endpoint_from, s->set.region, s->set.region_from, s->set.v2 ? "v2 (libs3)" : "v4",
+	           s->set.path_style ? "path" : "virtual-host",
 	           keys->source, n > 8 ? keys->id + n - 4 : "", keys->token ? " with a session token" : "");
 	s3_keys_unref(keys);
 }
@@ -181,6 +182,40 @@ static const struct store_ops s3_ops = {
 	.free = s3_free,
 };
 
+#ifdef HAVE_LIBS3
+static const struct store_ops v2_ops = {
+	.put = s3_v2_put,
+	.put_body = s3_v2_put_body,
+	.put_if_absent = s3_v2_put_if_absent,
+	.read = s3_v2_read,
+	.tail = s3_v2_tail,
+	.list = s3_v2_list,
+	.remove = s3_v2_remove,
+	.now = s3_now,
+	.describe = s3_describe,
+	.counters = s3_counters,
+	.identity = s3_identity,
+	.free = s3_free,
+};
+
+static int use_v2(struct s3 *s, struct error *err)
+{
+	if (s->set.tls)
+		return error_set(err, -EINVAL,
+		                 "signature=v2 is for http:// endpoints on a trusted network: libs3 does not verify whom "
+		                 "it speaks to over https");
+	if (s->keys->token)
+		return error_set(err, -EINVAL, "signature=v2 knows no session token");
+	s->base.ops = &v2_ops;
+	return 0;
+}
+#else
+static int use_v2(struct s3 *s, struct error *err)
+{
+	return error_set(err, -EPROTONOSUPPORT, "signature=v2 needs libs3, which this build does not have");
+}
+#endif
+
 static int s3_new(const char *url, const struct store_options *opts, struct store **ret, struct error *err)
 {
 	struct s3 *s = calloc(1, sizeof *s);
@@ -190,9 +225,12 @@ static int s3_new(const char *url, const struct store_options *opts, struct stor
 	_cleanup_(s3_freep) struct store *store = &s->base;
 	s->base = (struct store){ .ops = &s3_ops, .name = strdup(url), .read_only = opts->read_only };
 	int r = s->base.name ? s3_settings_read(url, &s->set, err) : -ENOMEM;
-	struct http_options http = { .ca_bundle = s->set.ca_bundle, .stall_ns = MIN(STALL_NS, s->set.timeout_ns) };
+	struct http_options http = { .ca_bundle = s->set.ca_bundle,
+		                     .stall_ns = MIN(STALL_NS, s->set.timeout_ns) };
 	if (r == 0)
 		r = s3_keys_find(&s->set, &s->keys, err);
+	if (r == 0 && s->set.v2)
+		r = use_v2(s, err);
 	if (r == 0)
 		r = http_new(&http, &s->http, err);
 	if (r < 0)

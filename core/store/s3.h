@@ -89,3 +89,33 @@ int s3_size(struct s3 *s, const char *key, uint64_t *ret, struct error *err);
 int s3_list(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
             struct error *err);
 int s3_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err);
+
+/* A page of a listing: keys that begin with prefix, after `after`, or what follows the page that gave the token. */
+struct s3_page_request {
+	const char *prefix, *after, *token; /* without the store's prefix; after and token may be NULL */
+	char delimiter;
+	unsigned max;
+};
+
+struct s3_source {
+	int (*page)(void *ctx, const struct s3_page_request *request, struct s3_page *ret, struct error *err);
+	void *ctx;
+	const char *prefix; /* the store's: its pages have it before every key */
+};
+
+/* store_list() over pages. */
+int s3_list_from(const struct s3_source *source, const char *prefix, const char *after, char delimiter,
+                 store_list_fn fn, void *ctx, struct error *err);
+
+/* New reference. */
+struct s3_keys *s3_keys_of(struct s3 *s);
+
+/* The methods over libs3 (s3_v2.c), where that is there. */
+int s3_v2_put(struct store *s, const char *key, struct slice data, struct error *err);
+int s3_v2_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err);
+int s3_v2_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err);
+int s3_v2_read(struct store *s, const char *key, const struct store_range *ranges, size_t n, struct error *err);
+int s3_v2_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size, struct error *err);
+int s3_v2_list(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
+               struct error *err);
+int s3_v2_remove(struct store *s, const char *key, struct error *err);

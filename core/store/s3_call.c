@@ -141,7 +141,7 @@ static int put_lines(struct s3_call *c, const struct signing *g, const struct bu
 	return 0;
 }
 
-static struct s3_keys *keys_of(struct s3 *s)
+struct s3_keys *s3_keys_of(struct s3 *s)
 {
 	pthread_mutex_lock(&s->lock);
 	struct s3_keys *k = s3_keys_ref(s->keys);
@@ -151,7 +151,7 @@ static struct s3_keys *keys_of(struct s3 *s)
 
 static int sign(struct s3 *s, struct s3_call *c, const char *path)
 {
-	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = keys_of(s);
+	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = s3_keys_of(s);
 	_buf_ struct buf authorization = BUF_INIT(4096);
 	struct signing g = { 0 };
 	int64_t now;

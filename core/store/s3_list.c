@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Listings by ListObjectsV2, a page of 1,000 at a time. Servers differ where a listing with a delimiter begins inside
- * of a part ("a/" after "a/x"): that part is looked at by itself, and the listing goes on behind it.
+ * Listings, a page of 1,000 at a time, from a source: ListObjectsV2, or libs3. Servers differ where a listing with
+ * a delimiter begins inside of a part ("a/" after "a/x"): that part is looked at by itself, and the listing goes on
+ * behind it.
  */
 
 #include "s3.h"
@@ -17,7 +18,7 @@
 #define LAST "\x7f"
 
 struct listing {
-	struct s3 *s;
+	const struct s3_source *source;
 	const char *prefix;
 	char delimiter;
 	store_list_fn fn;
@@ -25,46 +26,11 @@ struct listing {
 	char last[1100]; /* the key or part last given or passed over, as the caller has it */
 };
 
-static void put_value(struct buf *out, const char *name, const char *a, const char *b)
-{
-	buf_printf(out, "%s=", name);
-	sigv4_encode(out, (struct str){ a, strlen(a) }, false);
-	sigv4_encode(out, (struct str){ b, strlen(b) }, false);
-}
-
-/* In the order of the parameters' names. */
-static int put_query(const struct s3 *s, const char *token, char delimiter, unsigned max, const char *prefix,
-                     const char *after, struct buf *out)
-{
-	if (token) {
-		put_value(out, "continuation-token", token, "");
-		buf_putc(out, '&');
-	}
-	if (delimiter)
-		buf_puts(out, "delimiter=%2F&");
-	buf_printf(out, "encoding-type=url&list-type=2&max-keys=%u&", max);
-	put_value(out, "prefix", s->set.prefix, prefix);
-	if (after && !token) {
-		buf_putc(out, '&');
-		put_value(out, "start-after", s->set.prefix, after);
-	}
-	buf_u8(out, 0);
-	return buf_err(out);
-}
-
-static int get_page(struct s3 *s, const char *query, struct s3_page *ret, struct error *err)
-{
-	_s3_call_ struct s3_call c = { .method = "GET", .query = query, .text = BUF_INIT(S3_XML_MAX),
-		                       .expect = (size_t)1 << 20 };
-	int r = s3_perform(s, &c, 1, err);
-	return r < 0 ? r : s3_page_parse(buf_slice(&c.text), ret, err);
-}
-
 /* Hands an entry on, unless it is no key of ours or not behind the last one. */
 static int give(struct listing *l, const struct s3_entry *e)
 {
-	size_t n = strlen(l->s->set.prefix), len = strlen(e->key);
-	if (len <= n || len - n >= sizeof l->last || memcmp(e->key, l->s->set.prefix, n) != 0)
+	size_t n = strlen(l->source->prefix), len = strlen(e->key);
+	if (len <= n || len - n >= sizeof l->last || memcmp(e->key, l->source->prefix, n) != 0)
 		return 0;
 	const char *key = e->key + n;
 	if (strcmp(key, l->last) <= 0 || strncmp(key, l->prefix, strlen(l->prefix)) != 0)
@@ -90,10 +56,8 @@ static int list_pages(struct listing *l, const char *after, struct error *err)
 	_free_ char *token = NULL;
 	for (;;) {
 		_cleanup_(s3_page_done) struct s3_page page = { 0 };
-		_buf_ struct buf query = BUF_INIT(QUERY_MAX);
-		int r = put_query(l->s, token, l->delimiter, 1000, l->prefix, after, &query);
-		if (r == 0)
-			r = get_page(l->s, (char *)query.data, &page, err);
+		struct s3_page_request request = { l->prefix, after, token, l->delimiter, 1000 };
+		int r = l->source->page(l->source->ctx, &request, &page, err);
 		if (r == 0)
 			r = give_all(l, &page);
 		if (r < 0 || !page.truncated)
@@ -118,19 +82,17 @@ static size_t part_of(const struct listing *l, const char *after)
 static int give_part(struct listing *l, const char *part, const char *after, struct error *err)
 {
 	_cleanup_(s3_page_done) struct s3_page page = { 0 };
-	_buf_ struct buf query = BUF_INIT(QUERY_MAX);
-	int r = put_query(l->s, NULL, 0, 1, part, after, &query);
-	if (r == 0)
-		r = get_page(l->s, (char *)query.data, &page, err);
+	struct s3_page_request request = { part, after, NULL, 0, 1 };
+	int r = l->source->page(l->source->ctx, &request, &page, err);
 	if (r < 0 || page.n == 0)
 		return r;
 	return l->fn(l->ctx, part, NULL);
 }
 
-int s3_list(struct store *store, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
-            struct error *err)
+int s3_list_from(const struct s3_source *source, const char *prefix, const char *after, char delimiter,
+                 store_list_fn fn, void *ctx, struct error *err)
 {
-	struct listing l = { s3_of(store), prefix, delimiter, fn, ctx, "" };
+	struct listing l = { source, prefix, delimiter, fn, ctx, "" };
 	size_t n = part_of(&l, after);
 	_free_ char *part = n ? strndup(after, n) : NULL, *behind = NULL;
 	if (after && strlen(after) >= sizeof l.last - 2)
@@ -147,4 +109,51 @@ int s3_list(struct store *store, const char *prefix, const char *after, char del
 		return r;
 	strcpy(l.last, behind);
 	return list_pages(&l, behind, err);
+}
+
+/* --- pages by ListObjectsV2 --- */
+
+static void put_value(struct buf *out, const char *name, const char *a, const char *b)
+{
+	buf_printf(out, "%s=", name);
+	sigv4_encode(out, (struct str){ a, strlen(a) }, false);
+	sigv4_encode(out, (struct str){ b, strlen(b) }, false);
+}
+
+/* In the order of the parameters' names. */
+static int put_query(const struct s3 *s, const struct s3_page_request *r, struct buf *out)
+{
+	if (r->token) {
+		put_value(out, "continuation-token", r->token, "");
+		buf_putc(out, '&');
+	}
+	if (r->delimiter)
+		buf_puts(out, "delimiter=%2F&");
+	buf_printf(out, "encoding-type=url&list-type=2&max-keys=%u&", r->max);
+	put_value(out, "prefix", s->set.prefix, r->prefix);
+	if (r->after && !r->token) {
+		buf_putc(out, '&');
+		put_value(out, "start-after", s->set.prefix, r->after);
+	}
+	buf_u8(out, 0);
+	return buf_err(out);
+}
+
+static int get_page(void *ctx, const struct s3_page_request *request, struct s3_page *ret, struct error *err)
+{
+	_buf_ struct buf query = BUF_INIT(QUERY_MAX);
+	int r = put_query(ctx, request, &query);
+	if (r < 0)
+		return r;
+	_s3_call_ struct s3_call c = { .method = "GET", .query = (char *)query.data, .text = BUF_INIT(S3_XML_MAX),
+		                       .expect = (size_t)1 << 20 };
+	r = s3_perform(ctx, &c, 1, err);
+	return r < 0 ? r : s3_page_parse(buf_slice(&c.text), ret, err);
+}
+
+int s3_list(struct store *store, const char *prefix, const char *after, char delimiter, store_list_fn fn, void *ctx,
+            struct error *err)
+{
+	struct s3_source source = { get_page, s3_of(store), s3_of(store)->set.prefix };
+	return s3_list_from(&source, prefix, after, delimiter, fn, ctx, err);
 }

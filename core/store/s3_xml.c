@@ -194,6 +194,12 @@ static int by_key(const void *a, const void *b)
 	return strcmp(((const struct s3_entry *)a)->key, ((const struct s3_entry *)b)->key);
 }
 
+void s3_page_sort(struct s3_page *p)
+{
+	if (p->n)
+		qsort(p->v, p->n, sizeof *p->v, by_key);
+}
+
 int s3_page_parse(struct slice xml, struct s3_page *ret, struct error *err)
 {
 	struct page_walk w = { .page = ret };
@@ -206,8 +212,7 @@ int s3_page_parse(struct slice xml, struct s3_page *ret, struct error *err)
 		s3_page_done(ret);
 		return error_set(err, r, "the store's listing cannot be understood");
 	}
-	if (ret->n)
-		qsort(ret->v, ret->n, sizeof *ret->v, by_key);
+	s3_page_sort(ret);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct s3_page {
 };
 
 void s3_page_done(struct s3_page *p);
+void s3_page_sort(struct s3_page *p);
 /* ERR_STORE where it is no listing; *ret is done also then. */
 int s3_page_parse(struct slice xml, struct s3_page *ret, struct error *err);
 
