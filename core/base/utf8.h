@@ -24,3 +24,13 @@ static inline size_t utf8_length(const char *str, size_t n)
 			return 0;
 	return len;
 }
+
+/* How much of a text fits into so many bytes without half a character at its end. */
+static inline size_t utf8_cut(struct str s, size_t max)
+{
+	if (s.len <= max)
+		return s.len;
+	while (max > 0 && ((uint8_t)s.s[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}

@@ -7,11 +7,31 @@
 
 /* ---- widths ---- */
 
-static unsigned shift_for(const struct call_tree *t)
+static uint64_t positive(int64_t v)
+{
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+static uint64_t own_before(const struct flame *f, uint32_t i)
+{
+	return f->diff ? positive(diff_before(f->diff, f->diff->before.nodes[i].self)) : 0;
+}
+
+uint64_t flame_own(const struct flame *f, uint32_t i)
+{
+	return positive(f->tree->nodes[i].self) >> f->shift;
+}
+
+uint64_t flame_own_before(const struct flame *f, uint32_t i)
+{
+	return own_before(f, i) >> f->shift;
+}
+
+static unsigned shift_for(const struct flame *f)
 {
 	__uint128_t sum = 0;
-	for (uint32_t i = 0; i < t->n_nodes; i++)
-		sum += t->nodes[i].self > 0 ? (uint64_t)t->nodes[i].self : 0;
+	for (uint32_t i = 0; i < f->tree->n_nodes; i++)
+		sum += (__uint128_t)positive(f->tree->nodes[i].self) + own_before(f, i);
 	unsigned shift = 0;
 	while (sum >> shift >> EXACT_BITS)
 		shift++;
@@ -22,11 +42,35 @@ static void sum_widths(struct flame *f)
 {
 	const struct call_tree *t = f->tree;
 	for (uint32_t i = 0; i < t->n_nodes; i++) {
-		f->width[i] = t->nodes[i].self > 0 ? (uint64_t)t->nodes[i].self >> f->shift : 0;
-		f->negatives += t->nodes[i].self < 0;
+		f->before[i] = flame_own_before(f, i);
+		f->width[i] = flame_own(f, i) + f->before[i];
+		f->negatives += t->nodes[i].self < 0 || (f->diff && f->diff->before.nodes[i].self < 0);
 	}
-	for (uint32_t i = t->n_nodes; i > 1; i--)
+	for (uint32_t i = t->n_nodes; i > 1; i--) {
 		f->width[t->nodes[i - 1].parent] += f->width[i - 1];
+		f->before[t->nodes[i - 1].parent] += f->before[i - 1];
+	}
+}
+
+/* Which sides have each frame anywhere. */
+static void find_sides(struct flame *f)
+{
+	for (uint32_t i = 1; f->diff && i < f->tree->n_nodes; i++) {
+		uint8_t *sides = &f->frame_sides[f->tree->nodes[i].frame];
+		*sides |= (f->before[i] > 0 ? 1 : 0) | (f->width[i] > f->before[i] ? 2 : 0);
+	}
+}
+
+enum flame_fate flame_fate(const struct flame *f, uint32_t i)
+{
+	if (!f->diff || !i || !f->width[i])
+		return FLAME_STAYED;
+	bool gone = f->before[i] == f->width[i];
+	if (f->before[i] && !gone)
+		return FLAME_STAYED;
+	if (f->frame_sides[f->tree->nodes[i].frame] == 3)
+		return FLAME_MOVED;
+	return gone ? FLAME_GONE : FLAME_NEW;
 }
 
 /* ---- the table ---- */
@@ -62,21 +106,51 @@ static void choose_table(struct flame *f)
 		f->too_many |= f->width[i] && !in;
 	}
 	for (uint32_t i = 1; i < n; i++)
-		if (!f->in_table[i] && f->in_table[f->tree->nodes[i].parent])
-			f->rest[f->tree->nodes[i].parent] += f->width[i];
+		if (!f->in_table[i] && f->in_table[f->tree->nodes[i].parent]) {
+			f->rest[f->tree->nodes[i].parent] += f->width[i] - f->before[i];
+			f->rest_before[f->tree->nodes[i].parent] += f->before[i];
+		}
 }
 
-int flame_of(const struct call_tree *t, struct flame *ret)
+static bool flame_alloc(struct flame *f)
 {
-	_flame_ struct flame f = { .tree = t };
-	f.width = calloc((size_t)t->n_nodes + 1, sizeof *f.width);
-	f.rest = calloc((size_t)t->n_nodes + 1, sizeof *f.rest);
-	f.in_table = calloc((size_t)t->n_nodes + 1, 1);
-	if (!f.width || !f.rest || !f.in_table)
+	size_t n = (size_t)f->tree->n_nodes + 1;
+	f->width = calloc(n, sizeof *f->width);
+	f->before = calloc(n, sizeof *f->before);
+	f->rest = calloc(n, sizeof *f->rest);
+	f->rest_before = calloc(n, sizeof *f->rest_before);
+	f->in_table = calloc(n, 1);
+	f->frame_sides = calloc((size_t)f->tree->n_frames + 1, 1);
+	return f->width && f->before && f->rest && f->rest_before && f->in_table && f->frame_sides;
+}
+
+int flame_of(const struct call_tree *t, const struct call_diff *diff, struct flame *ret)
+{
+	_flame_ struct flame f = { .tree = diff ? &diff->after : t, .diff = diff };
+	if (!flame_alloc(&f))
 		return -ENOMEM;
-	f.shift = shift_for(t);
+	f.shift = shift_for(&f);
 	sum_widths(&f);
+	find_sides(&f);
 	choose_table(&f);
+	*ret = f;
+	memset(&f, 0, sizeof f);
+	return 0;
+}
+
+int flame_of_query(struct query *q, const struct cancel *cancel, struct flame *ret, struct error *err)
+{
+	const struct call_tree *tree = NULL;
+	const struct call_diff *diff = NULL;
+	int e = query_baseline(q) ? query_diff(q, cancel, &diff, err) : query_tree(q, cancel, &tree, err);
+	if (e < 0)
+		return e;
+	_flame_ struct flame f = { 0 };
+	e = flame_of(tree, diff, &f);
+	if (e >= 0)
+		e = cancel_check(cancel);
+	if (e < 0)
+		return e;
 	*ret = f;
 	memset(&f, 0, sizeof f);
 	return 0;
@@ -85,8 +159,11 @@ int flame_of(const struct call_tree *t, struct flame *ret)
 void flame_done(struct flame *f)
 {
 	free(f->width);
+	free(f->before);
 	free(f->rest);
+	free(f->rest_before);
 	free(f->in_table);
+	free(f->frame_sides);
 }
 
 /* ---- the picture ---- */
@@ -163,9 +240,16 @@ int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *ar
 	return 0;
 }
 
+struct counted {
+	const struct flame *f;
+	size_t elements;
+};
+
 static bool count_box(void *arg, const struct flame_box *b)
 {
-	return ++*(size_t *)arg <= FLAME_BOXES;
+	struct counted *c = arg;
+	c->elements += flame_elements(flame_px(c->f, b->width), b->frames > 0);
+	return c->elements <= FLAME_ELEMENTS;
 }
 
 /* Narrow frames go first; a tree that is full of wide ones loses its upper levels. */
@@ -173,8 +257,8 @@ struct flame_fit flame_fit(const struct flame *f)
 {
 	struct flame_fit fit = { FLAME_LEAST_PX, FLAME_LEVELS };
 	for (;;) {
-		size_t n = 0;
-		if (flame_each(f, fit, count_box, &n) < 0 || n <= FLAME_BOXES)
+		struct counted c = { .f = f };
+		if (flame_each(f, fit, count_box, &c) < 0 || c.elements <= FLAME_ELEMENTS)
 			return fit;
 		if (fit.least_px < 1 || fit.levels <= 50)
 			fit.least_px *= 1.5;

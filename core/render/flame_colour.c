@@ -53,6 +53,14 @@ struct str flame_package(struct str name)
 	return from ? (struct str){ s.s, from } : s;
 }
 
+struct str flame_short(struct str name)
+{
+	const char *slash = memrchr(name.s, '/', without_arguments(name));
+	if (!slash || slash == name.s + name.len - 1)
+		return name;
+	return (struct str){ slash + 1, (size_t)(name.s + name.len - slash - 1) };
+}
+
 /* FNV-1a: the same for ever, on every machine. */
 static uint32_t hash_of(struct str s)
 {
@@ -77,20 +85,86 @@ static unsigned channel(double hue, double saturation, double light, unsigned n)
 	return (unsigned)(255 * (light - a * fmax(-1, fmin(fmin(k - 3, 9 - k), 1))) + 0.5);
 }
 
-static void put_class(struct buf *out, unsigned i, double saturation, double light)
+static const double light[SHADES] = { 0.72, 0.78, 0.84 }, dark[SHADES] = { 0.21, 0.245, 0.28 };
+
+/* Then code of no known name, and the root. */
+static const char *const greys[2][2] = { { "#cfcfcf", "#e3e3e3" }, { "#4a4a4a", "#3a3d44" } };
+
+/* From blue over grey to red, which the colour-blind tell apart: shrank, equal, grew. */
+static const char *const changes[2][FLAME_CHANGES] = {
+	{ "#5fa2d0", "#86b9de", "#b0d2ea", "#d7e7f3", "#e4e4e2", "#fbe0d4", "#f9bfa6", "#f29877", "#e8704f" },
+	{ "#2168a0", "#24587f", "#294a63", "#2d3c49", "#3b3e43", "#4a3631", "#683a2c", "#873c26", "#a63d1e" },
+};
+
+static void put_colour(struct buf *out, unsigned i, bool is_dark)
 {
-	double hue = (double)(i % HUES) * 360 / HUES;
-	buf_printf(out, ".c%u{fill:#%02x%02x%02x}", i, channel(hue, saturation, light, 0),
-	           channel(hue, saturation, light, 8), channel(hue, saturation, light, 4));
+	double hue = (double)(i % HUES) * 360 / HUES, saturation = is_dark ? 0.44 : 0.6;
+	double lightness = (is_dark ? dark : light)[i / HUES % SHADES];
+	if (i >= FLAME_COLOURS)
+		buf_puts(out, greys[is_dark][i - FLAME_COLOURS]);
+	else
+		buf_printf(out, "#%02x%02x%02x", channel(hue, saturation, lightness, 0),
+		           channel(hue, saturation, lightness, 8), channel(hue, saturation, lightness, 4));
 }
 
-void flame_palette(struct buf *out)
+static unsigned count_of(bool compares)
 {
-	static const double light[SHADES] = { 0.72, 0.78, 0.84 }, dark[SHADES] = { 0.21, 0.245, 0.28 };
-	for (unsigned i = 0; i < FLAME_COLOURS; i++)
-		put_class(out, i, 0.66, light[i / HUES]);
-	buf_puts(out, ".c60{fill:#cfcfcf}.c61{fill:#e3e3e3}\n@media (prefers-color-scheme:dark){");
-	for (unsigned i = 0; i < FLAME_COLOURS; i++)
-		put_class(out, i, 0.48, dark[i / HUES]);
-	buf_puts(out, ".c60{fill:#4a4a4a}.c61{fill:#3a3d44}}\n");
+	return compares ? FLAME_CHANGES : FLAME_COLOURS + 2;
+}
+
+static void put_nth(struct buf *out, bool compares, bool is_dark, unsigned i)
+{
+	if (compares)
+		buf_puts(out, changes[is_dark][i]);
+	else
+		put_colour(out, i, is_dark);
+}
+
+static void put_classes(struct buf *out, bool compares, bool is_dark)
+{
+	for (unsigned i = 0; i < count_of(compares); i++) {
+		buf_printf(out, ".%c%u{fill:", compares ? 'd' : 'c', i);
+		put_nth(out, compares, is_dark, i);
+		buf_putc(out, '}');
+	}
+}
+
+void flame_palette(struct buf *out, bool compares)
+{
+	put_classes(out, compares, false);
+	buf_puts(out, "\n@media (prefers-color-scheme:dark){");
+	put_classes(out, compares, true);
+	buf_puts(out, "}\n");
+}
+
+void flame_colours(struct buf *out, bool compares, bool is_dark)
+{
+	for (unsigned i = 0; i < count_of(compares); i++) {
+		if (i)
+			buf_putc(out, ',');
+		put_nth(out, compares, is_dark, i);
+	}
+}
+
+/* ---- changes ---- */
+
+unsigned flame_change(uint64_t before, uint64_t after)
+{
+	static const double steps[] = { 0.02, 0.1, 0.25, 0.5 };
+	double sum = (double)before + (double)after;
+	double change = sum > 0 ? ((double)after - (double)before) / sum : 0;
+	unsigned step = 0;
+	while (step < ARRAY_SIZE(steps) && fabs(change) >= steps[step])
+		step++;
+	return change < 0 ? FLAME_CHANGES / 2 - step : FLAME_CHANGES / 2 + step;
+}
+
+void put_change(struct buf *out, uint64_t before, uint64_t after)
+{
+	double percent = before ? ((double)after - (double)before) / (double)before * 100 : 0;
+	if (fabs(percent) < 0.1)
+		return;
+	buf_puts(out, percent < 0 ? "\xe2\x88\x92" : "+");
+	put_decimal(out, fabs(percent), fabs(percent) < 10 ? 1 : 0);
+	buf_putc(out, '%');
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "heatmap.h"
+#include "picture.h"
 
 /*
  * The heatmap as a picture without script: each cell has a title and is a link to its profiles. At most about
@@ -305,9 +306,7 @@ static void put_step(const struct picture *p)
 
 static void put_head(const struct picture *p, int height)
 {
-	put_svg_head(p->out, WIDTH, height);
-	put_title(p);
-	buf_puts(p->out, "</title>\n");
+	put_svg_head(p->out, &(struct svg_head){ WIDTH, height, NULL }, p->q, "heatmap", STR(""));
 	buf_put(p->out, style, sizeof style - 1);
 	buf_printf(p->out,
 	           "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n<text class=\"m t\" x=\"%d\" y=\"24\">",

@@ -296,17 +296,6 @@ void put_frame(struct buf *out, const struct frame *f, enum granularity g)
 		put_place(out, f);
 }
 
-/* ---- documents ---- */
-
-void put_svg_head(struct buf *out, int width, int height)
-{
-	buf_puts(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-	              "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\"");
-	buf_printf(out, " height=\"%d\" viewBox=\"0 0 %d %d\" preserveAspectRatio=\"xMidYMin\" role=\"img\">\n",
-	           height, width, height);
-	buf_puts(out, "<title>");
-}
-
 /* ---- selections ---- */
 
 struct str service_title(const struct selection *s)

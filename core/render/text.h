@@ -62,11 +62,6 @@ void put_frame(struct buf *out, const struct frame *f, enum granularity g);
 /* true for "[libfoo.so+0x1234]" and "0x1234". */
 bool frame_is_unknown(const struct frame *f);
 
-/* ---- documents ---- */
-
-/* What an SVG begins with, up to the text of its <title>. */
-void put_svg_head(struct buf *out, int width, int height);
-
 /* ---- selections ---- */
 
 /* "checkout", "all services" */

@@ -1,80 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // What a user does with flamegraph.svg in a browser: clicks, searches, presses keys, goes back.
-//
-//     node tests/browser/flamegraph.mjs BUILD_DIR [SCREENSHOT_DIR]
-//
-// The picture is the one that BUILD_DIR/tests/test_render_flamegraph writes. Needs chromium (CHROMIUM, or in
-// the PATH) and the npm package playwright-core (found from here, from the working directory, or in
-// PLAYWRIGHT_CORE); says SKIPPED and ends with 77 where one is missing.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { addressOf, eventually, open, run, shoot, timeOf, writePictures } from './lib/harness.mjs';
 
-function skip(why) {
-	console.log('SKIPPED: ' + why);
-	process.exit(77);
-}
-
-function findPlaywright() {
-	const places = [import.meta.url, pathToFileURL(join(process.cwd(), 'x')).href];
-	if (process.env.PLAYWRIGHT_CORE)
-		places.push(pathToFileURL(join(resolve(process.env.PLAYWRIGHT_CORE), 'x')).href);
-	for (const place of places) {
-		try {
-			return createRequire(place)('playwright-core');
-		} catch {
-			continue;
-		}
-	}
-	return skip('playwright-core is not installed (npm install playwright-core)');
-}
-
-function findChromium() {
-	if (process.env.CHROMIUM)
-		return process.env.CHROMIUM;
-	try {
-		const names = ['chromium', 'chromium-browser', 'google-chrome'];
-		return execFileSync('sh', ['-c', names.map((n) => 'command -v ' + n).join(' || ')]).toString().trim();
-	} catch {
-		return skip('chromium is not installed');
-	}
-}
-
-const [, , build, screenshots] = process.argv;
-if (!build) {
-	console.error('usage: flamegraph.mjs BUILD_DIR [SCREENSHOT_DIR]');
-	process.exit(2);
-}
-const { chromium } = findPlaywright();
-const executablePath = findChromium();
-const folder = mkdtempSync(join(tmpdir(), 'flamegraph-'));
-const file = join(folder, 'flamegraph.svg');
-execFileSync(join(resolve(build), 'tests/test_render_flamegraph'),
-	{ env: { ...process.env, PROFILEFS_FLAMEGRAPH: file }, stdio: ['ignore', 'ignore', 'ignore'] });
-const address = pathToFileURL(file).href;
-
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-const problems = [];
-
-async function open(options = {}, fragment = '') {
-	const page = await browser.newPage({ viewport: { width: 1200, height: 800 }, ...options });
-	page.on('pageerror', (e) => problems.push(e.message));
-	page.on('dialog', (d) => {
-		problems.push('a dialog: ' + d.message());
-		d.dismiss();
-	});
-	page.on('request', (r) => {
-		if (!r.url().startsWith(address))
-			problems.push('a request: ' + r.url());
-	});
-	await page.goto(address + fragment);
-	return page;
-}
+const PICTURE = 'small-flamegraph.svg';
+writePictures('test_render_flamegraph');
 
 const titled = (page, name) => page.locator(`title:text-matches("^${name} \\\\(")`);
 const frame = (page, name) => page.locator('.frames rect', { has: titled(page, name) }).first();
@@ -83,29 +14,17 @@ const width = (locator) => locator.evaluate((e) => Number(e.getAttribute('width'
 const count = (page, selector) => page.locator(selector).count();
 const current = (page) => page.locator('.frames rect.f title').textContent();
 
-/* What an event brings about comes when it comes. */
-async function eventually(check) {
-	for (const end = Date.now() + 5000; ;) {
-		try {
-			return await check();
-		} catch (e) {
-			if (Date.now() > end)
-				throw e;
-		}
-	}
-}
-
 const tests = {
 	async 'is complete without script'() {
-		const page = await open({ javaScriptEnabled: false });
+		const page = await open(PICTURE, { javaScriptEnabled: false });
 		assert.equal(await width(frame(page, 'all')), 1180);
-		assert.match(await page.content(), /3,000 frames below 0.1 px not drawn, 0.74% of the total/);
+		assert.match(await page.content(), /3,000 frames below 0.1 px not drawn, 0.73% of the total/);
 		await page.close();
 	},
 
 	async 'draws with script what it shows without'() {
 		const boxes = async (options) => {
-			const page = await open(options, options.javaScriptEnabled === false ? '' : '#s=');
+			const page = await open(PICTURE, options, options.javaScriptEnabled === false ? '' : '#s=');
 			const list = await page.locator('.frames rect').evaluateAll((all) => all.map((e) => [
 				e.getAttribute('class'), ...['x', 'y', 'width'].map((a) => Number(e.getAttribute(a)))]));
 			await page.close();
@@ -115,12 +34,12 @@ const tests = {
 	},
 
 	async 'a click zooms, Back returns'() {
-		const page = await open();
+		const page = await open(PICTURE);
 		await frame(page, 'main.parse').click();
 		assert.equal(await width(frame(page, 'main.parse')), 1180);
 		await page.waitForURL(/#x=main\.main;main\.parse$/, { timeout: 5000 });
 		assert.equal(await count(page, '.frames rect.a'), 2);
-		assert.match(await text(page, '.details'), /^main\.parse \(2s, 49\.\d\d%, 100% of the zoomed\)$/);
+		assert.match(await text(page, '.details'), /^main\.parse \(2s, 48\.\d\d%, 100% of the zoomed\)$/);
 		await frame(page, 'json.decode').click();
 		assert.equal(await width(frame(page, 'json.decode')), 1180);
 		await page.goBack();
@@ -133,22 +52,24 @@ const tests = {
 	},
 
 	async 'zooming shows what was too narrow'() {
-		const page = await open();
-		assert.equal(await count(page, '.frames rect:has(title:text("tail.f2999"))'), 0);
+		const page = await open(PICTURE);
+		assert.ok(await count(page, '.frames rect') < 20);
 		await frame(page, 'main.tail').click();
-		assert.equal(await count(page, '.frames rect:has(title:text("tail.f2999"))'), 1);
-		assert.ok(await count(page, '.frames rect') <= 8000);
+		assert.ok(await count(page, '.frames rect.r') + await count(page, '.frames rect') > 1000);
+		assert.ok(await count(page, '.frames *') <= 8000);
+		await page.locator('.frames rect').nth(500).click();
+		assert.match(await text(page, '.details'), /^tail\.f0\d+ \(10us, /);
 		await page.close();
 	},
 
 	async 'a search marks and counts recursion once'() {
-		const page = await open();
+		const page = await open(PICTURE);
 		await page.locator('.search').click();
 		await page.keyboard.type('^main\\.fib$');
 		await page.keyboard.press('Enter');
 		assert.equal(await count(page, '.frames rect.s'), 3);
 		assert.equal(await frame(page, 'main.fib').evaluate((e) => getComputedStyle(e).fill), 'rgb(230, 0, 230)');
-		assert.match(await text(page, '.result'), /^matched 49\.\d\d%$/);
+		assert.match(await text(page, '.result'), /^matched 48\.\d\d%$/);
 		await page.waitForURL(/#s=%5Emain%5C\.fib%24$/, { timeout: 5000 });
 		await page.keyboard.press('Escape');
 		assert.equal(await count(page, '.frames rect.s'), 0);
@@ -157,7 +78,7 @@ const tests = {
 	},
 
 	async 'a bad expression is told'() {
-		const page = await open();
+		const page = await open(PICTURE);
 		await page.keyboard.press('Control+f');
 		await page.keyboard.type('(');
 		assert.equal(await text(page, '.result'), 'not a regular expression');
@@ -167,7 +88,7 @@ const tests = {
 	},
 
 	async 'keys move, zoom and return'() {
-		const page = await open();
+		const page = await open(PICTURE);
 		await page.keyboard.press('ArrowUp');
 		assert.match(await current(page), /^all /);
 		await page.keyboard.press('ArrowUp');
@@ -197,7 +118,7 @@ const tests = {
 	},
 
 	async 'a link holds zoom and search'() {
-		const page = await open({}, '#x=main.main;main.fib;main.fib&s=fib');
+		const page = await open(PICTURE, {}, '#x=main.main;main.fib;main.fib&s=fib');
 		assert.equal(await count(page, '.frames rect.a'), 3);
 		assert.equal(await text(page, '.result'), 'matched 100%');
 		await page.locator('text=Reset zoom').click();
@@ -206,15 +127,15 @@ const tests = {
 	},
 
 	async 'a foreign fragment does no harm'() {
-		const page = await open({}, '#x=%E0%A4%A&s=%zz&toString=1');
+		const page = await open(PICTURE, {}, '#x=%E0%A4%A&s=%zz&toString=1');
 		assert.equal(await width(frame(page, 'all')), 1180);
 		await page.close();
 	},
 
 	async 'hostile names are text'() {
-		const page = await open();
+		const page = await open(PICTURE);
 		const names = await page.locator('.frames rect title').allTextContents();
-		const hostile = '<img src=x onerror=alert(1)>\n\\ "\'&amp;]]> (1ms, ';
+		const hostile = '<img src=x onerror=alert(1)>\n\\ "\'&amp;]]></script> (100ms, ';
 		assert.ok(names.some((n) => n.startsWith(hostile)), names.join('\n'));
 		assert.equal(await count(page, 'img'), 0);
 		await page.close();
@@ -222,28 +143,96 @@ const tests = {
 
 	async 'follows the colour scheme'() {
 		for (const colorScheme of ['light', 'dark']) {
-			const page = await open({ colorScheme });
+			const page = await open(PICTURE, { colorScheme });
 			const ground = await page.locator('.page').evaluate((e) => getComputedStyle(e).fill);
 			assert.equal(ground, colorScheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(22, 24, 28)');
-			if (screenshots)
-				await page.screenshot({ path: join(screenshots, `flamegraph-${colorScheme}.png`) });
+			await shoot(page, `flamegraph-${colorScheme}`);
 			await page.close();
 		}
 	},
+
+	async 'forced colours are the system\'s'() {
+		const page = await open(PICTURE, { forcedColors: 'active' });
+		const [fill, system] = await page.locator('.frames rect').first().evaluate((e) => {
+			const probe = document.documentElement.appendChild(document.createElementNS(e.namespaceURI, 'rect'));
+			probe.style.fill = 'Canvas';
+			return [getComputedStyle(e).fill, getComputedStyle(probe).fill];
+		});
+		assert.equal(fill, system);
+		await page.close();
+	},
+
+	async 'buttons have the keyboard'() {
+		const page = await open(PICTURE);
+		await page.locator('.search').focus();
+		await page.keyboard.press('Enter');
+		assert.equal(await count(page, 'input'), 1);
+		await page.close();
+	},
+
+	async 'works under its policy'() {
+		const { readFileSync } = await import('node:fs');
+		const { createServer } = await import('node:http');
+		const { fileURLToPath } = await import('node:url');
+		const bytes = readFileSync(fileURLToPath(addressOf(PICTURE)));
+		const policy = /Content-Security-Policy: (.*) -->/.exec(bytes.toString())[1];
+		const server = createServer((request, response) => {
+			response.writeHead(200, { 'content-type': 'image/svg+xml', 'content-security-policy': policy });
+			response.end(bytes);
+		});
+		await new Promise((done) => server.listen(0, '127.0.0.1', done));
+		const page = await open(PICTURE);
+		page.removeAllListeners('request');
+		await page.goto(`http://127.0.0.1:${server.address().port}/`);
+		await frame(page, 'main.parse').click();
+		assert.equal(await count(page, '.frames rect.a'), 2);
+		await page.close();
+		server.close();
+	},
+
+	async 'a comparison says what changed'() {
+		for (const colorScheme of ['light', 'dark']) {
+			const page = await open('compared-flamegraph.svg', { colorScheme });
+			const stroke = (name) => frame(page, name).evaluate((e) => getComputedStyle(e).strokeDasharray);
+			assert.equal(await stroke('new\\.Render'), 'none');
+			assert.notEqual(await stroke('old\\.Render'), 'none');
+			await shoot(page, `compared-${colorScheme}`);
+			await frame(page, 'json\\.Encode').click();
+			assert.match(await text(page, '.details'), /^json\.Encode \(grew by 100ms, \+25%: now 500ms/);
+			assert.equal(await page.locator('.frames text').last().textContent(), '+25% json.Encode');
+			await page.close();
+		}
+	},
+
+	async 'a comparison is drawn with script as without'() {
+		const look = async (options, fragment) => {
+			const page = await open('compared-flamegraph.svg', options, fragment);
+			const list = await page.locator('.frames rect, .frames text').evaluateAll((all) => all.map((e) => [
+				e.getAttribute('class'), e.getAttribute('x'), e.getAttribute('y'), e.getAttribute('width'), e.textContent]));
+			await page.close();
+			return list.map(([c, x, y, w, t]) => [c && c.trim(), Number(x), Number(y), Number(w), t]);
+		};
+		assert.deepEqual(await look({}, '#s='), await look({ javaScriptEnabled: false }, ''));
+	},
+
+	/* The limits are five times what a developer's machine needs: a shared one is no stop-watch. */
+	async 'a hundred thousand frames are quick'() {
+		const { statSync } = await import('node:fs');
+		const { fileURLToPath } = await import('node:url');
+		assert.ok(statSync(fileURLToPath(addressOf('big-flamegraph.svg'))).size < 3e6);
+		const page = await open('big-flamegraph.svg');
+		assert.ok(await count(page, '*') <= 8000);
+		const loaded = await page.evaluate(() => performance.now());
+		const zoom = await timeOf(page, 6, (i) => new Promise((done) => {
+			const rects = Array.from(document.querySelectorAll('.frames rect')).filter((e) => Number(e.getAttribute('width')) > 100);
+			const begin = performance.now();
+			rects[i % 2 ? 0 : 3].dispatchEvent(new MouseEvent('click', { bubbles: true }));
+			requestAnimationFrame(() => setTimeout(() => done(performance.now() - begin), 0));
+		}));
+		console.log(`# flamegraph.svg, 100,000 frames: loaded ${loaded.toFixed(0)} ms, zoom ${zoom.toFixed(1)} ms`);
+		assert.ok(loaded < 2500 && zoom < 250, `${loaded} ${zoom}`);
+		await page.close();
+	},
 };
 
-let failed = 0;
-for (const [name, test] of Object.entries(tests)) {
-	problems.length = 0;
-	try {
-		await test();
-		assert.deepEqual(problems, []);
-		console.log('ok - ' + name);
-	} catch (e) {
-		failed++;
-		console.log('not ok - ' + name + '\n' + String(e.stack).split('\n').slice(0, 12).join('\n'));
-	}
-}
-await browser.close();
-rmSync(folder, { recursive: true });
-process.exit(failed ? 1 : 0);
+await run(tests);

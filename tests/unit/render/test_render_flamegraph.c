@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The flame graph: complete without script, well-formed whatever the names, never wider than its parent,
- * bounded. With PROFILEFS_FLAMEGRAPH=FILE it also writes the picture that tests/browser/flamegraph.mjs opens.
+ * bounded. With PROFILEFS_PICTURES=FOLDER it also writes the pictures that tests/browser opens.
  */
 #include "xmllint.h"
 
@@ -237,26 +237,149 @@ static double contrast(const char *a, const char *b)
 
 static void text_is_readable_on_every_colour(void **state)
 {
-	struct buf b = BUF_INIT(1 << 16);
-	flame_palette(&b);
-	buf_putc(&b, 0);
-	char *dark = strstr((char *)b.data, "@media");
-	size_t n = 0;
-	for (char *p = (char *)b.data; (p = strstr(p, "fill:#")); p += 5, n++)
-		assert_true(contrast(p + 5, p < dark ? "#111111" : "#f4f4f4") >= 4.5);
-	assert_int_equal(n, 2 * (FLAME_COLOURS + 2));
+	for (int compares = 0; compares < 2; compares++) {
+		struct buf b = BUF_INIT(1 << 16);
+		flame_palette(&b, compares);
+		buf_putc(&b, 0);
+		char *dark = strstr((char *)b.data, "@media");
+		size_t n = 0;
+		for (char *p = (char *)b.data; (p = strstr(p, "fill:#")); p += 5, n++)
+			assert_true(contrast(p + 5, p < dark ? "#111111" : "#f4f4f4") >= 4.5);
+		assert_int_equal(n, 2 * (compares ? FLAME_CHANGES : FLAME_COLOURS + 2));
+		buf_done(&b);
+	}
 	assert_true(contrast("#e600e6", "#111111") >= 4.5);
-	buf_done(&b);
 }
 
-/* A picture with every trait that the browser test asks for. */
-static void the_picture_for_the_browser_is_written(void **state)
+/* ---- comparisons ---- */
+
+static int frame_cmp(const void *a, const void *b, void *frames)
 {
-	const char *path = getenv("PROFILEFS_FLAMEGRAPH");
-	if (!path) {
-		print_message("SKIPPED: PROFILEFS_FLAMEGRAPH names no file\n");
-		skip();
+	const struct frame *f = frames;
+	return str_cmp(f[*(const uint32_t *)a].name, f[*(const uint32_t *)b].name);
+}
+
+/* As query_tree() has them, which a comparison relies on. */
+static void sort_frames(struct query *q)
+{
+	uint32_t n_frames = q->tree.n_frames;
+	uint32_t *order = calloc(n_frames + 1, sizeof *order), *at = calloc(n_frames + 1, sizeof *at);
+	struct frame *sorted = calloc(n_frames + 1, sizeof *sorted);
+	for (uint32_t i = 0; i < n_frames; i++)
+		order[i] = i;
+	qsort_r(order, n_frames, sizeof *order, frame_cmp, q->frames);
+	for (uint32_t i = 0; i < n_frames; i++) {
+		sorted[i] = q->frames[order[i]];
+		at[order[i]] = i;
 	}
+	for (uint32_t i = 1; i < q->tree.n_nodes; i++)
+		q->nodes[i].frame = at[q->nodes[i].frame];
+	free(q->frames);
+	free(order);
+	free(at);
+	q->tree.frames = q->frames = sorted;
+}
+
+static void compare(struct query *q, struct query *base, const char *before, const char *after)
+{
+	given(q, "cpu", "nanoseconds");
+	given_stacks(q, after);
+	sort_frames(q);
+	given(base, "cpu", "nanoseconds");
+	given_stacks(base, before);
+	sort_frames(base);
+	q->baseline = base;
+}
+
+static void compare_done(struct query *q, struct query *base)
+{
+	given_done(q);
+	given_done(base);
+}
+
+static void a_comparison_tells_what_changed_in_words(void **state)
+{
+	struct query q, base;
+	compare(&q, &base, "main;grows 1000\nmain;moves 400\nmain;old 300\nmain;same 100\nmain;shrinks 200\n",
+	        "main;grows 1500\nmain;new 100\nmain;other;moves 400\nmain;same 100\nmain;shrinks 100\n");
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "cpu: total 2.20us against 2us (+10%)");
+	assert_contains(out, "<title>grows (grew by 500ns, +50%: now 1.50us (68.18%), before 1us (50.00%))</title>");
+	assert_contains(out, "<title>shrinks (shrank by 100ns, \xe2\x88\x92"
+	                     "50%: now 100ns (4.55%), before 200ns (10.00%))</title>");
+	assert_contains(out, "<title>same (equal: now 100ns");
+	assert_contains(out, "<title>new (new: now 100ns (4.55%), before 0 (0%))</title>");
+	assert_contains(out, "<title>old (gone: now 0 (0%), before 300ns (15.00%))</title>");
+	assert_contains(out, "<title>moves (moved here: ");
+	assert_contains(out, "<title>moves (moved away: ");
+	assert_contains(out, ">+50% grows</text>");
+	assert_contains(out, ">gone old</text>");
+	assert_contains(out, "class=\"d8 n\"");
+	assert_contains(out, "class=\"d0 g\"");
+	free(out);
+	compare_done(&q, &base);
+}
+
+static void a_normalised_comparison_says_by_how_much(void **state)
+{
+	struct query q, base;
+	compare(&q, &base, "a 100\nb 100\n", "a 1000\nb 1000\n");
+	q.selection.options.normalize = true;
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_contains(out, "total 2us against 200ns (+900%), baseline scaled by 10");
+	assert_contains(out, "<title>a (equal: now 1us (50.00%), before 1us (50.00%))</title>");
+	assert_lacks(out, "class=\"d8 w");
+	free(out);
+	compare_done(&q, &base);
+}
+
+static void an_empty_comparison_says_so(void **state)
+{
+	struct query q, base;
+	compare(&q, &base, "", "");
+	q.info.profiles = 0;
+	char *out = rendered(&q, "flamegraph.svg");
+	assert_well_formed(out);
+	assert_contains(out, "no profiles in this selection");
+	free(out);
+	compare_done(&q, &base);
+}
+
+static void changes_have_a_sign_and_a_class(void **state)
+{
+	struct buf b = BUF_INIT(1 << 10);
+	put_change(&b, 1000, 1055);
+	put_change(&b, 100, 30);
+	put_change(&b, 100000, 100001);
+	put_change(&b, 0, 5);
+	buf_putc(&b, 0);
+	assert_string_equal((char *)b.data, "+5.5%\xe2\x88\x92" "70%");
+	buf_done(&b);
+	assert_int_equal(flame_change(0, 0), 4);
+	assert_int_equal(flame_change(100, 101), 4);
+	assert_int_equal(flame_change(100, 150), 6);
+	assert_int_equal(flame_change(0, 1), 8);
+	assert_int_equal(flame_change(1, 0), 0);
+}
+
+/* ---- pictures for the browser ---- */
+
+static void write_picture(struct query *q, const char *name)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/%s", getenv("PROFILEFS_PICTURES"), name);
+	struct buf out = BUF_INIT(OUT_MAX);
+	assert_int_equal(rendering_find(strrchr(name, '-') + 1)->render(q, NULL, &out, NULL), 0);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(out.data, 1, out.len, f), out.len);
+	fclose(f);
+	buf_done(&out);
+}
+
+static void write_small(void)
+{
 	struct query q;
 	struct buf b = BUF_INIT(1 << 24);
 	buf_puts(&b, "main.main;main.fib;main.fib;main.fib 2000000000\nmain.main;main.parse;json.decode "
@@ -264,19 +387,99 @@ static void the_picture_for_the_browser_is_written(void **state)
 	buf_puts(&b, "main.main;main.parse;json.scan 500000000\n");
 	for (int i = 0; i < 3000; i++)
 		buf_printf(&b, "main.main;main.tail;tail.f%04d 10000\n", i);
-	buf_puts(&b, "main.main;zz 1000000\n");
+	buf_puts(&b, "main.main;zz 100000000\n");
 	buf_putc(&b, 0);
 	given(&q, "cpu", "nanoseconds");
 	given_stacks(&q, (char *)b.data);
-	q.frames[q.tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]>");
-	char *out = rendered(&q, "flamegraph.svg");
-	FILE *f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(out, f);
-	fclose(f);
-	free(out);
+	q.frames[q.tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]></script>");
+	write_picture(&q, "small-flamegraph.svg");
 	given_done(&q);
 	buf_done(&b);
+}
+
+static void write_compared(void)
+{
+	struct query q, base;
+	compare(&q, &base,
+	        "main.main;http.Serve;app.Handle;db.Query;net.Read 300000000\n"
+	        "main.main;http.Serve;app.Handle;json.Encode 400000000\n"
+	        "main.main;http.Serve;app.Handle;old.Render;old.Escape 200000000\n"
+	        "main.main;runtime.gc;runtime.mark 250000000\n",
+	        "main.main;http.Serve;app.Handle;cache.Get;db.Query;net.Read 100000000\n"
+	        "main.main;http.Serve;app.Handle;json.Encode 500000000\n"
+	        "main.main;http.Serve;app.Handle;new.Render;new.Escape 350000000\n"
+	        "main.main;runtime.gc;runtime.mark 240000000\n");
+	write_picture(&q, "compared-flamegraph.svg");
+	compare_done(&q, &base);
+}
+
+#define BIG 100000
+
+struct big {
+	struct query *q;
+	uint32_t n, seed;
+};
+
+static uint32_t next_random(struct big *b)
+{
+	b->seed = b->seed * 1664525u + 1013904223u;
+	return b->seed >> 8;
+}
+
+static void grow(struct big *b, uint32_t parent, uint32_t frame, uint32_t depth)
+{
+	if (b->n >= BIG)
+		return;
+	uint32_t at = b->n++, child = next_random(b) % 50;
+	b->q->nodes[at] = (struct call_node){ .frame = frame, .parent = parent, .depth = depth };
+	b->q->nodes[at].self = 1000 + next_random(b) % 1000 * (next_random(b) % 64 ? 1 : 1000);
+	uint32_t most = depth < 5 ? 9 : depth < 40 ? next_random(b) % 3 : 0;
+	for (uint32_t i = 0; i < most && child < b->q->tree.n_frames; i++, child += 1 + next_random(b) % 300)
+		grow(b, at, child, depth + 1);
+}
+
+/* 100,000 frames of 3,000 functions. */
+static void write_big(void)
+{
+	struct query q;
+	struct big b = { .q = &q, .seed = 7 };
+	given(&q, "cpu", "nanoseconds");
+	q.nodes = calloc(BIG, sizeof *q.nodes);
+	q.frames = calloc(3000, sizeof *q.frames);
+	q.text = malloc(3000 * 48);
+	for (uint32_t i = 0; i < 3000; i++) {
+		char *name = q.text + 48 * i;
+		snprintf(name, 48, "github.com/org/p%04u.(*Type%u).Method%u", i / 8, i % 3, i);
+		q.frames[i].name = str_of(name);
+	}
+	q.tree = (struct call_tree){ q.nodes, 0, q.frames, 3000, 0, q.info.type, q.info.unit };
+	b.n = 1;
+	q.nodes[0] = (struct call_node){ .frame = PROFILE_NONE, .parent = PROFILE_NONE };
+	for (uint32_t i = 0; b.n < BIG; i++)
+		grow(&b, 0, i % 3000, 1);
+	for (uint32_t i = q.tree.n_nodes = b.n; i-- > 0;) {
+		q.nodes[i].total += q.nodes[i].self;
+		q.nodes[i].end = MAX(q.nodes[i].end, i + 1);
+		struct call_node *up = i ? &q.nodes[q.nodes[i].parent] : NULL;
+		if (up) {
+			up->total += q.nodes[i].total;
+			up->end = MAX(up->end, q.nodes[i].end);
+		}
+	}
+	q.tree.total = q.nodes[0].total;
+	write_picture(&q, "big-flamegraph.svg");
+	given_done(&q);
+}
+
+static void the_pictures_for_the_browser_are_written(void **state)
+{
+	if (!getenv("PROFILEFS_PICTURES")) {
+		print_message("SKIPPED: PROFILEFS_PICTURES names no folder\n");
+		skip();
+	}
+	write_small();
+	write_compared();
+	write_big();
 }
 
 int main(void)
@@ -294,7 +497,11 @@ int main(void)
 		cmocka_unit_test(sums_beyond_64_bits_are_drawn),
 		cmocka_unit_test(colours_go_by_package),
 		cmocka_unit_test(text_is_readable_on_every_colour),
-		cmocka_unit_test(the_picture_for_the_browser_is_written),
+		cmocka_unit_test(a_comparison_tells_what_changed_in_words),
+		cmocka_unit_test(a_normalised_comparison_says_by_how_much),
+		cmocka_unit_test(an_empty_comparison_says_so),
+		cmocka_unit_test(changes_have_a_sign_and_a_class),
+		cmocka_unit_test(the_pictures_for_the_browser_are_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

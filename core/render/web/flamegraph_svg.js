@@ -1,172 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Zoom, search and keyboard of flamegraph.svg. What is drawn follows flame.c; the data's layout is told in
- * flamegraph.c.
- */
-"use strict";
-(function () {
+/* Zoom, search and keyboard of flamegraph.svg. What is drawn follows flame.c. */
 const NS = "http://www.w3.org/2000/svg", XHTML = "http://www.w3.org/1999/xhtml";
-const WIDTH = 1200, PAD = 10, HEAD = 76, ROW = 17, BOXES = 8000, ZOOMED_BOXES = 4000;
-const LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, EDGE_PX = 2;
+const WIDTH = 1200, PAD = 10, HEAD = compares ? 96 : 76, ROW = 17, ELEMENTS = 7900, ZOOMED_ELEMENTS = 4000;
+const LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, TITLE_PX = 1, EDGE_PX = 2;
 const CALLERS = 100; /* shown below the zoomed frame; more are skipped */
-const REST = 1;      /* the name of what the table leaves out */
+const HELP = "arrows: move \u00b7 Enter: zoom \u00b7 0: all \u00b7 /: search \u00b7 n, N: next, previous match" +
+	" \u00b7 c: copy the name \u00b7 Esc: back";
 
 const svg = document.currentScript && document.currentScript.ownerSVGElement || document.documentElement;
 const alone = svg === document.documentElement;
 const find = (selector) => svg.querySelector(selector);
 const frames = find(".frames"), bar = find(".bar"), page = find(".page"), details = find(".details");
 const notes = details.textContent;
-const settings = find(".settings").dataset;
-const scale = Math.pow(2, Number(settings.shift)), factor = Number(settings.factor);
 const staticHeight = svg.viewBox.baseVal.height;
-
-/* ---- the data ---- */
-
-const names = [], colours = [];
-let nodeName, parent, end, depth, own, width, count;
-
-function textOf(selector) {
-	return Array.from(svg.querySelectorAll(selector), (e) => e.textContent).join("");
-}
-
-function digitTable() {
-	const table = new Uint8Array(128);
-	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (let i = 0; i < 64; i++)
-		table[digits.charCodeAt(i)] = i;
-	return table;
-}
-
-function readNumbers(text) {
-	const table = digitTable(), numbers = new Float64Array(text.length);
-	let n = 0, value = 0, unit = 1;
-	for (let i = 0; i < text.length; i++) {
-		const digit = table[text.charCodeAt(i)];
-		value += (digit & 31) * unit;
-		unit *= 32;
-		if (digit < 32) {
-			numbers[n++] = value;
-			value = 0;
-			unit = 1;
-		}
-	}
-	return numbers.subarray(0, n);
-}
-
-function readNames(text, table) {
-	const lines = text.split("\n");
-	lines.pop();
-	for (const line of lines) {
-		colours.push(table[line.charCodeAt(0)]);
-		names.push(line.slice(1).replace(/\\(.)/g, (all, c) => c === "n" ? "\n" : c === "r" ? "\r" : c));
-	}
-}
-
-function readTree(numbers) {
-	count = numbers.length / 3;
-	nodeName = new Int32Array(count);
-	parent = new Int32Array(count);
-	end = new Int32Array(count);
-	depth = new Int32Array(count);
-	own = new Float64Array(count);
-	const open = [];
-	for (let i = 0; i < count; i++) {
-		for (let up = numbers[3 * i]; up > 0; up--)
-			end[open.pop()] = i;
-		parent[i] = open.length ? open[open.length - 1] : -1;
-		depth[i] = open.length;
-		nodeName[i] = numbers[3 * i + 1];
-		own[i] = numbers[3 * i + 2];
-		open.push(i);
-	}
-	for (const i of open)
-		end[i] = count;
-	width = own.slice();
-	for (let i = count - 1; i > 0; i--)
-		width[parent[i]] += width[i];
-}
-
-/* ---- values for people ---- */
-
-const UNITS = {
-	time: [["ns", 1], ["us", 1e3], ["ms", 1e6], ["s", 1e9], ["hrs", 3600e9]],
-	bytes: [["B", 1], ["kB", 1024], ["MB", 1048576], ["GB", 1073741824],
-		["TB", 1099511627776], ["PB", 1125899906842624]],
-};
-
-function valueText(w) {
-	const value = w * scale;
-	let by = factor || 1, suffix = settings.suffix;
-	if (!factor)
-		for (const unit of UNITS[settings.dim])
-			if (value >= unit[1])
-				[suffix, by] = unit;
-	const text = (value / by).toFixed(2).replace(/\.00$/, "");
-	return text === "0" ? "0" : text + suffix;
-}
-
-function shareText(part, whole) {
-	const share = whole ? part / whole * 100 : 0;
-	if (share >= 99.95 && share <= 100.05)
-		return "100%";
-	return (share >= 1 ? share.toFixed(2) : Number(share.toPrecision(2))) + "%";
-}
-
-function describe(i, most) {
-	const name = names[nodeName[i]];
-	let text = (name.length > most ? name.slice(0, most) + ".." : name) + " (";
-	text += valueText(width[i]) + ", " + shareText(width[i], width[0]);
-	if (zoomed)
-		text += ", " + shareText(width[i], width[zoomed]) + " of the zoomed";
-	if (own[i])
-		text += ", self " + valueText(own[i]);
-	return text + ")";
-}
+const { name: nodeName, parent, end, depth, width, before, next } = whole;
 
 /* ---- drawing ---- */
 
 let zoomed = 0, current = -1, term = "", matches = null;
 let boxes = []; /* of the picture: { node, row, rect, text, frames } */
-let whole = null; /* those of the whole picture, once it was drawn */
+let wholeBoxes = null; /* those of the whole picture, once it was drawn */
 
 function px(w) {
 	return w / width[zoomed] * (WIDTH - 2 * PAD);
 }
 
+function elementsOf(w, remainder) {
+	return 1 + (w >= TITLE_PX) + (w >= TEXT_PX && !remainder);
+}
+
 /* Frames of the zoomed subtree, and runs of neighbours too narrow for one, in preorder; null: too many. */
 function layOut(least, levels) {
-	const list = [], next = new Map(), most = zoomed ? ZOOMED_BOXES : BOXES;
-	let run = null;
+	const list = [], most = zoomed ? ZOOMED_ELEMENTS : ELEMENTS, base = depth[zoomed];
+	let run = null, elements = 0;
+	const push = (box) => {
+		elements += elementsOf(px(box.width), box.frames > 0);
+		list.push(box);
+	};
 	const finish = () => {
 		if (run && px(run.width) >= least)
-			list.push(run);
+			push(run);
 		run = null;
 	};
 	for (let i = zoomed; i < end[zoomed];) {
-		const up = i === zoomed ? -1 : parent[i], start = i === zoomed ? 0 : next.get(up);
+		const up = i === zoomed ? -1 : parent[i], start = i === zoomed ? 0 : next[up];
 		if (i !== zoomed)
-			next.set(up, start + width[i]);
-		const drawn = nodeName[i] !== REST && depth[i] - depth[zoomed] < levels && px(width[i]) >= least;
+			next[up] += width[i];
+		const drawn = nodeName[i] !== REST && depth[i] - base < levels && px(width[i]) >= least;
 		if (drawn || run && run.up !== up)
 			finish();
-		const level = depth[i] - depth[zoomed];
 		if (!drawn) {
-			run = run || { node: i, up: up, level: level, start: start, width: 0, frames: 0 };
+			run = run || { node: i, up: up, level: depth[i] - base, start: start, width: 0, frames: 0 };
 			run.width += width[i];
 			run.frames += end[i] - i;
 			if (width[i] > width[run.node])
 				run.node = i;
 			i = end[i];
 		} else {
-			next.set(i, start);
-			list.push({ node: i, up: up, level: level, start: start, width: width[i], frames: 0 });
+			next[i] = start;
+			push({ node: i, up: up, level: depth[i] - base, start: start, width: width[i], frames: 0 });
 			i++;
 		}
-		if (list.length > most)
+		if (elements > most)
 			return null;
 	}
 	finish();
-	return list.length > most ? null : list;
+	return elements > most ? null : list;
 }
 
 function fit() {
@@ -191,40 +90,31 @@ function make(name, attributes, text) {
 	return e;
 }
 
-function fitting(name, columns) {
-	let used = 0, cut = "";
-	for (const c of name) {
-		used += c.codePointAt(0) >= 0x1000 ? 2 : 1;
-		if (used > columns)
-			return cut + "..";
-		if (used <= columns - 2)
-			cut += c;
-	}
-	return name;
-}
-
 function titleOf(box) {
-	if (box.frames)
-		return box.frames.toLocaleString("en") + (box.frames === 1 ? " frame" : " frames") +
-			", too narrow to draw (" + valueText(box.width) + ", " + shareText(box.width, width[0]) + ")";
-	return describe(box.node, 1000);
+	return box.frames ? remainderText(whole, box.frames, box.width) : describe(whole, box.node, zoomed);
 }
 
 function classOf(box, w) {
-	const colour = box.frames ? "r" : box.caller ? "a" : "c" + colours[nodeName[box.node]];
-	return w >= EDGE_PX ? colour + " w" : colour;
+	const i = box.node;
+	let colour = box.frames ? "r" : box.caller ? "a" : "c" + colours[nodeName[i]];
+	if (compares && !box.frames && !box.caller)
+		colour = "d" + changeClass(before[i], width[i] - before[i]);
+	if (w < EDGE_PX)
+		return colour;
+	return colour + (box.frames ? " w" : [" w", " n", " g", " v"][fateOf(whole, i)]);
 }
 
 function drawBox(target, box, height) {
 	const x = box.caller ? PAD : PAD + px(box.start), w = box.caller ? WIDTH - 2 * PAD : px(box.width);
 	const y = height - PAD - (box.row + 1) * ROW;
 	box.rect = make("rect", { class: classOf(box, w), x: x.toFixed(2), y: y, width: w.toFixed(2), height: 16 });
-	box.rect.appendChild(make("title", {}, titleOf(box)));
 	box.rect.box = box;
+	if (w >= TITLE_PX)
+		box.rect.appendChild(make("title", {}, titleOf(box)));
 	target.appendChild(box.rect);
 	if (w < TEXT_PX || box.frames)
 		return;
-	const label = fitting(names[nodeName[box.node]], Math.floor((w - 6) / 7.25));
+	const label = labelOf(whole, box.node, Math.floor((w - 6) / 7.25));
 	box.text = make("text", { x: (x + 3).toFixed(2), y: y + 12 }, label);
 	target.appendChild(box.text);
 }
@@ -241,7 +131,7 @@ function callers() {
 }
 
 function showWhole() {
-	boxes = whole;
+	boxes = wholeBoxes;
 	const target = document.createDocumentFragment();
 	for (const box of boxes)
 		target.append(box.rect, ...(box.text ? [box.text] : []));
@@ -257,7 +147,7 @@ function place(target, height) {
 }
 
 function draw() {
-	if (!zoomed && whole)
+	if (!zoomed && wholeBoxes)
 		return showWhole();
 	const chain = callers();
 	boxes = chain.map((node, row) => ({ node: node, row: row, width: width[node], frames: 0, caller: true }));
@@ -271,7 +161,7 @@ function draw() {
 	for (const box of boxes)
 		drawBox(target, box, height);
 	if (!zoomed)
-		whole = boxes;
+		wholeBoxes = boxes;
 	place(target, height);
 }
 
@@ -287,7 +177,7 @@ function adopt() {
 		box.rect.box = box;
 		box.text = next && next.nodeName === "text" ? next : undefined;
 	});
-	boxes = whole = list;
+	boxes = wholeBoxes = list;
 	stretch();
 	mark();
 	return true;
@@ -295,35 +185,10 @@ function adopt() {
 
 /* ---- search ---- */
 
-function compile(text) {
-	try {
-		return new RegExp(text, text === text.toLowerCase() ? "i" : "");
-	} catch (e) {
-		return null;
-	}
-}
-
-/* The width of the zoomed frame whose stacks hold a match: each stack once, however often it matches. */
-function matchedWidth() {
-	for (let i = parent[zoomed]; i >= 0; i = parent[i])
-		if (matches[nodeName[i]])
-			return width[zoomed];
-	let sum = 0;
-	for (let i = zoomed; i < end[zoomed];) {
-		if (matches[nodeName[i]]) {
-			sum += width[i];
-			i = end[i];
-		} else {
-			i++;
-		}
-	}
-	return sum;
-}
-
 function setTerm(text) {
 	const expression = text ? compile(text) : null;
 	term = text;
-	matches = expression ? names.map((name, i) => i !== REST && expression.test(name)) : null;
+	matches = expression ? matchNames(expression) : null;
 	mark();
 	result.classList.toggle("x", Boolean(text && !expression));
 	if (text && !expression)
@@ -343,7 +208,7 @@ function mark() {
 		if (box.text)
 			box.text.classList.toggle("s", hit);
 	}
-	result.textContent = matches ? "matched " + shareText(matchedWidth(), width[zoomed]) : "";
+	result.textContent = matches ? "matched " + shareText(matchedWidth(whole, zoomed, matches), width[zoomed]) : "";
 	reset.style.display = zoomed ? "" : "none";
 	clear.style.display = term ? "" : "none";
 }
@@ -351,8 +216,15 @@ function mark() {
 /* ---- the bar ---- */
 
 function button(x, anchor, text, action) {
-	const b = make("text", { class: "b" + anchor, x: x, y: 22, role: "button" }, text);
+	const b = make("text", { class: "b" + anchor, x: x, y: 22, role: "button", tabindex: 0 }, text);
 	b.addEventListener("click", action);
+	b.addEventListener("keydown", (event) => {
+		if (event.key !== "Enter" && event.key !== " ")
+			return;
+		event.preventDefault();
+		event.stopPropagation();
+		action();
+	});
 	bar.appendChild(b);
 	return b;
 }
@@ -401,61 +273,25 @@ function onFieldKey(event) {
 
 /* ---- state in the fragment ---- */
 
-function pathOf(i) {
-	const path = [];
-	for (; i > 0; i = parent[i])
-		path.push(encodeURIComponent(names[nodeName[i]]));
-	return path.reverse().join(";");
-}
-
-/* The frame at a path of names, as far as it goes. */
-function nodeAt(path) {
-	let node = 0;
-	for (const part of path ? path.split(";") : []) {
-		const name = decodeURIComponent(part);
-		let child = node + 1;
-		while (child < end[node] && names[nodeName[child]] !== name)
-			child = end[child];
-		if (child >= end[node])
-			break;
-		node = child;
-	}
-	return node;
-}
-
-function fragment() {
-	const parts = [];
-	if (zoomed)
-		parts.push("x=" + pathOf(zoomed));
-	if (term)
-		parts.push("s=" + encodeURIComponent(term));
-	return parts.length ? "#" + parts.join("&") : "";
-}
-
-let written = "";
-
 /* push: Back undoes it. */
 function remember(push) {
-	written = fragment();
-	if (written === location.hash)
-		return;
-	if (push)
-		location.hash = written;
-	else
-		location.replace(written || "#");
+	const parts = [];
+	if (zoomed)
+		parts.push("x=" + pathOf(whole, zoomed));
+	if (term)
+		parts.push("s=" + encodeURIComponent(term));
+	writeFragment(parts, push);
 }
 
 function restore() {
 	if (location.hash === written)
 		return;
 	written = location.hash;
-	const state = { x: "", s: "" };
-	for (const part of location.hash.slice(1).split("&"))
-		state[part.slice(0, 1)] = part.slice(2);
+	const state = readFragment();
 	try {
-		zoomed = nodeAt(state.x);
+		zoomed = nodeAt(whole, state.x);
 		current = zoomed || -1;
-		setTerm(decodeURIComponent(state.s));
+		setTerm(decodeURIComponent(state.s || ""));
 	} catch (e) {
 		zoomed = 0; /* a fragment that is not ours */
 	}
@@ -466,7 +302,7 @@ function restore() {
 /* ---- actions ---- */
 
 function say(i) {
-	const text = i < 0 ? notes : describe(i);
+	const text = i < 0 ? notes : describe(whole, i, zoomed);
 	details.textContent = text.length > 160 ? text.slice(0, 60) + " .. " + text.slice(-96) : text;
 }
 
@@ -536,6 +372,14 @@ function move(key) {
 	}
 }
 
+function copyName() {
+	if (current < 0 || !navigator.clipboard)
+		return;
+	navigator.clipboard.writeText(names[nodeName[current]]).then(
+		() => { details.textContent = "copied: " + shortName(names[nodeName[current]], 140); },
+		() => { details.textContent = "this browser does not let the name be copied"; });
+}
+
 function escape() {
 	if (term)
 		search("");
@@ -553,6 +397,8 @@ const KEYS = {
 	F3: openSearch,
 	n: () => choose(nextMatch(1)),
 	N: () => choose(nextMatch(-1)),
+	c: copyName,
+	"?": () => { details.textContent = HELP; },
 };
 for (const key of ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"])
 	KEYS[key] = () => choose(move(key));
@@ -592,9 +438,8 @@ function follow() {
 	bar.setAttribute("transform", "translate(0 " + Math.max(0, Math.round(window.scrollY / ratio())) + ")");
 }
 
-readNames(textOf("metadata.names"), digitTable());
-readTree(readNumbers(textOf("metadata.tree")));
 svg.setAttribute("role", "application");
+svg.setAttribute("tabindex", "0");
 frames.addEventListener("click", (event) => boxOf(event) && go(boxOf(event).node));
 frames.addEventListener("mouseover", (event) => {
 	const box = boxOf(event);
@@ -612,4 +457,3 @@ if (alone) {
 	window.addEventListener("resize", () => { stretch(); follow(); });
 	window.scrollTo(0, Number(svg.getAttribute("height"))); /* tall pictures begin at their root */
 }
-})();
