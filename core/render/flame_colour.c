@@ -158,13 +158,3 @@ unsigned flame_change(uint64_t before, uint64_t after)
 		step++;
 	return change < 0 ? FLAME_CHANGES / 2 - step : FLAME_CHANGES / 2 + step;
 }
-
-void put_change(struct buf *out, uint64_t before, uint64_t after)
-{
-	double percent = before ? ((double)after - (double)before) / (double)before * 100 : 0;
-	if (fabs(percent) < 0.1)
-		return;
-	buf_puts(out, percent < 0 ? "\xe2\x88\x92" : "+");
-	put_decimal(out, fabs(percent), fabs(percent) < 10 ? 1 : 0);
-	buf_putc(out, '%');
-}

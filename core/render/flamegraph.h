@@ -115,6 +115,8 @@ enum flame_fate {
 enum flame_fate flame_fate(const struct flame *f, uint32_t node);
 /* "+12.5%", "-3%" of what the baseline has; "" below a tenth of a percent. */
 void put_change(struct buf *out, uint64_t before, uint64_t after);
+/* "cpu: total 4s, 100% · 2026-11-22 14:00:00 UTC to ... · 3 profiles" */
+void put_flame_summary(struct buf *out, const struct flame *f, struct query *q);
 
 /* ---- data for scripts ---- */
 

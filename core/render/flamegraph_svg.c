@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "flamegraph.h"
 
-#include <math.h>
 #include <string.h>
 
 /*
@@ -232,17 +231,18 @@ static void put_frame_title(struct picture *p, uint32_t node, struct str name)
 /* The mark and the name; without the path of its package where that has no room. */
 static void put_label(struct picture *p, uint32_t node, int columns)
 {
-	struct buf mark = BUF_INIT(64);
+	struct buf text = BUF_INIT(NAME_MAX_BYTES);
 	struct str name = name_of(p, node);
 	if (p->flame->diff)
-		put_mark(&mark, p->flame, node);
-	struct str m = { (const char *)mark.data, mark.len };
-	if (m.len) {
-		xml_escape(p->out, m);
-		columns -= columns_of(m);
+		put_mark(&text, p->flame, node);
+	size_t mark = text.len;
+	buf_put(&text, name.s, name.len);
+	if (columns_of((struct str){ (const char *)text.data, text.len }) > columns) {
+		text.len = mark;
+		buf_put(&text, flame_short(name).s, flame_short(name).len);
 	}
-	put_fitting(p->out, columns_of(name) > columns ? flame_short(name) : name, columns);
-	buf_done(&mark);
+	put_fitting(p->out, (struct str){ (const char *)text.data, text.len }, columns);
+	buf_done(&text);
 }
 
 static void put_text(struct picture *p, const struct flame_box *b, double x, double width)
@@ -319,51 +319,6 @@ static void measure(struct picture *p)
 
 /* ---- the head ---- */
 
-/* The sides as they are, also where the baseline is scaled for the picture. */
-static void put_totals(const struct picture *p, struct buf *out)
-{
-	const struct call_diff *d = p->flame->diff;
-	put_value(out, &p->shown, p->tree->total);
-	if (!d) {
-		buf_puts(out, ", 100%");
-		return;
-	}
-	buf_puts(out, " against ");
-	put_value(out, &p->shown, d->before.total);
-	if (d->before.total > 0 && p->tree->total > 0) {
-		buf_puts(out, " (");
-		put_change(out, (uint64_t)d->before.total, (uint64_t)p->tree->total);
-		buf_putc(out, ')');
-	}
-	if (d->factor != 1) {
-		buf_puts(out, ", baseline scaled by ");
-		put_number(out, round(d->factor * 1e4) / 1e4);
-	}
-}
-
-static void put_profiles(struct buf *out, struct query *q)
-{
-	uint64_t n = query_info(q)->profiles;
-	put_grouped(out, n);
-	if (query_baseline(q)) {
-		buf_puts(out, " and ");
-		put_grouped(out, query_info(query_baseline(q))->profiles);
-	}
-	buf_puts(out, n == 1 && !query_baseline(q) ? " profile" : " profiles");
-}
-
-static void put_summary(const struct picture *p, struct buf *out)
-{
-	const struct query_info *info = query_info(p->q);
-	xml_escape(out, str_of(info->type));
-	buf_puts(out, info->averaged ? ": average " : ": total ");
-	put_totals(p, out);
-	buf_puts(out, " · ");
-	put_picture_range(out, p->q);
-	buf_puts(out, " · ");
-	put_profiles(out, p->q);
-}
-
 static void put_left_out(const struct picture *p)
 {
 	put_grouped(p->out, p->left_out);
@@ -398,7 +353,7 @@ static void put_head(struct picture *p)
 {
 	_buf_ struct buf summary = BUF_INIT(NAME_MAX_BYTES);
 	struct svg_head head = { FLAME_WIDTH, p->height, flame_total(p->flame) ? &web_flamegraph_svg_js : NULL };
-	put_summary(p, &summary);
+	put_flame_summary(&summary, p->flame, p->q);
 	put_svg_head(p->out, &head, p->q, p->flame->diff ? "differential flame graph" : "flame graph",
 	             (struct str){ (const char *)summary.data, summary.len });
 	buf_puts(p->out, "<style>\n");
@@ -427,7 +382,7 @@ static void put_bar(struct picture *p)
 	buf_printf(p->out, "<text class=\"m t\" x=\"%d\" y=\"22\">", FLAME_WIDTH / 2);
 	put_picture_title(p->out, p->q);
 	buf_printf(p->out, "</text>\n<text class=\"m q\" x=\"%d\" y=\"42\">", FLAME_WIDTH / 2);
-	put_summary(p, p->out);
+	put_flame_summary(p->out, p->flame, p->q);
 	buf_printf(p->out, "</text>\n<text class=\"details\" x=\"%d\" y=\"62\">", FLAME_PAD);
 	put_notes(p);
 	buf_puts(p->out, "</text>\n");

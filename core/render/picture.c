@@ -75,9 +75,13 @@ void put_picture_range(struct buf *out, struct query *q)
 
 /* ---- documents ---- */
 
-void put_policy(struct buf *out, const struct embedded *script)
+void put_policy(struct buf *out, const struct embedded *script, const struct embedded *style)
 {
-	buf_puts(out, "default-src 'none'; style-src 'unsafe-inline'");
+	buf_puts(out, "default-src 'none'; style-src ");
+	if (style)
+		buf_printf(out, "'sha256-%s'", style->sha256);
+	else
+		buf_puts(out, "'unsafe-inline'");
 	if (script)
 		buf_printf(out, "; script-src 'sha256-%s'", script->sha256);
 	buf_puts(out, "; base-uri 'none'; form-action 'none'");
@@ -94,7 +98,7 @@ void put_svg_head(struct buf *out, const struct svg_head *head, struct query *q,
 	buf_printf(out, " · %s</title>\n<desc id=\"desc\">", kind);
 	buf_put(out, desc.s, desc.len);
 	buf_puts(out, "</desc>\n<!-- Content-Security-Policy: ");
-	put_policy(out, head->script);
+	put_policy(out, head->script, NULL);
 	buf_puts(out, " -->\n");
 }
 

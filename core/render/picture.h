@@ -32,10 +32,11 @@ void put_svg_head(struct buf *out, const struct svg_head *head, struct query *q,
 void put_svg_script(struct buf *out, const struct embedded *script);
 
 /*
- * The policy's text: no request to anywhere, no script but this one. HTML carries it as <meta>, which browsers enforce;
+ * The policy's text: no request to anywhere, no script but this one, no style
+ * sheet but this one (NULL: those in the file). HTML carries it as <meta>, which browsers enforce;
  * from within an SVG they take none: there it is told for who serves the file, and the file works under it.
  */
-void put_policy(struct buf *out, const struct embedded *script);
+void put_policy(struct buf *out, const struct embedded *script, const struct embedded *style);
 
 /* "checkout · cpu · region=eu", under vs also "vs region=us": escaped. */
 void put_picture_title(struct buf *out, struct query *q);

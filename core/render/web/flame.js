@@ -214,10 +214,10 @@ function fitting(text, columns) {
 
 /* A frame's text: the mark and the name, without the path of its package where that has no room. */
 function labelOf(tree, i, columns) {
-	const mark = markText(tree, i), name = names[tree.name[i]], room = columns - columnsOf(mark);
-	if (name.length <= room && columnsOf(name) <= room)
-		return mark + name;
-	return mark + fitting(withoutPath(name), room);
+	const mark = markText(tree, i), name = names[tree.name[i]], text = mark + name;
+	if (text.length <= columns && columnsOf(text) <= columns)
+		return text;
+	return fitting(mark + withoutPath(name), columns);
 }
 
 function describe(tree, i, zoomed) {

@@ -393,6 +393,7 @@ static void write_small(void)
 	given_stacks(&q, (char *)b.data);
 	q.frames[q.tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]></script>");
 	write_picture(&q, "small-flamegraph.svg");
+	write_picture(&q, "small-flamegraph.html");
 	given_done(&q);
 	buf_done(&b);
 }
@@ -410,6 +411,7 @@ static void write_compared(void)
 	        "main.main;http.Serve;app.Handle;new.Render;new.Escape 350000000\n"
 	        "main.main;runtime.gc;runtime.mark 240000000\n");
 	write_picture(&q, "compared-flamegraph.svg");
+	write_picture(&q, "compared-flamegraph.html");
 	compare_done(&q, &base);
 }
 
@@ -468,6 +470,7 @@ static void write_big(void)
 	}
 	q.tree.total = q.nodes[0].total;
 	write_picture(&q, "big-flamegraph.svg");
+	write_picture(&q, "big-flamegraph.html");
 	given_done(&q);
 }
 
