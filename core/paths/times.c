@@ -6,7 +6,8 @@
 #define RELATIVE_GRAIN (15 * NS_PER_S)
 #define LAST_DIGITS 9
 
-enum time_field { FIELD_YEAR, FIELD_MONTH, FIELD_DAY, FIELD_HOUR, FIELD_MINUTE, FIELD_SECOND };
+enum time_field { FIELD_YEAR, FIELD_MONTH, FIELD_DAY, FIELD_HOUR, FIELD_MINUTE, FIELD_SECOND,
+	FIELD_FRACTION };
 
 static bool take_digits(struct str *s, size_t width, int *ret)
 {
@@ -31,7 +32,21 @@ static bool take_char(struct str *s, char c)
 	return true;
 }
 
-/* HH, HHMM, HH:MM, HHMMSS, HH:MM:SS, to the end; the last field that was given. */
+/* ".5" to ".123456789", to the end. */
+static bool take_fraction(struct str s, struct civil *c)
+{
+	int digit, unit = (int)NS_PER_S / 10;
+	if (!take_char(&s, '.') || !s.len || s.len > 9)
+		return false;
+	for (c->nanos = 0; s.len; unit /= 10) {
+		if (!take_digits(&s, 1, &digit))
+			return false;
+		c->nanos += digit * unit;
+	}
+	return true;
+}
+
+/* HH, HHMM, HH:MM, HHMMSS, HH:MM:SS, seconds also with a fraction, to the end; the last field that was given. */
 static bool take_clock(struct str s, struct civil *c, enum time_field *ret_last)
 {
 	if (!take_digits(&s, 2, &c->hour))
@@ -48,7 +63,12 @@ static bool take_clock(struct str s, struct civil *c, enum time_field *ret_last)
 	if (colons && !take_char(&s, ':'))
 		return false;
 	*ret_last = FIELD_SECOND;
-	return take_digits(&s, 2, &c->second) && !s.len;
+	if (!take_digits(&s, 2, &c->second))
+		return false;
+	if (!s.len)
+		return true;
+	*ret_last = FIELD_FRACTION;
+	return take_fraction(s, c);
 }
 
 static bool take_absolute(struct str s, struct civil *c, enum time_field *ret_last)
@@ -77,6 +97,7 @@ static int64_t field_length(enum time_field f)
 		[FIELD_HOUR] = NS_PER_HOUR,
 		[FIELD_MINUTE] = NS_PER_MIN,
 		[FIELD_SECOND] = NS_PER_S,
+		[FIELD_FRACTION] = 1,
 	};
 	return lengths[f];
 }

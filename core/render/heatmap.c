@@ -51,7 +51,9 @@ static void choose_columns(struct heatmap *h, struct query *q, const struct heat
 		h->step = heat_nice_step(range, limits->columns);
 	}
 	h->from = align_down(from, h->step);
-	h->n_columns = MIN(columns_between(h->from, to, h->step), limits->columns + 1);
+	if (info->first == h->from && h->from > INT64_MIN + h->step)
+		h->from -= h->step;
+	h->n_columns = MIN(columns_between(h->from, to, h->step), limits->columns + 2);
 }
 
 int64_t heat_column_time(const struct heatmap *h, size_t column)
@@ -67,7 +69,7 @@ static size_t column_of(const struct heatmap *h, int64_t t)
 {
 	if (t <= h->from)
 		return 0;
-	uint64_t column = ((uint64_t)t - (uint64_t)h->from) / (uint64_t)h->step;
+	uint64_t column = ((uint64_t)t - (uint64_t)h->from - 1) / (uint64_t)h->step;
 	return (size_t)MIN(column, (uint64_t)h->n_columns - 1);
 }
 
@@ -75,7 +77,8 @@ static int mark_covered(struct heatmap *h, const struct point *points, size_t n)
 {
 	_free_ int32_t *changes = calloc(h->n_columns + 1, sizeof *changes);
 	h->covered = calloc(h->n_columns, sizeof *h->covered);
-	if (!changes || !h->covered)
+	h->sharp = calloc(h->n_columns + 1, sizeof *h->sharp);
+	if (!changes || !h->covered || !h->sharp)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		int64_t length = MAX(MAX(points[i].duration, points[i].lives), (int64_t)1), end;
@@ -83,6 +86,9 @@ static int mark_covered(struct heatmap *h, const struct point *points, size_t n)
 			end = INT64_MAX;
 		changes[column_of(h, points[i].time)]++;
 		changes[column_of(h, end) + 1]--;
+		uint64_t after = (uint64_t)points[i].time - (uint64_t)h->from;
+		if (points[i].time >= h->from && after % (uint64_t)h->step == 0)
+			h->sharp[MIN(after / (uint64_t)h->step, (uint64_t)h->n_columns)] = true;
 	}
 	int64_t open = 0;
 	for (size_t c = 0; c < h->n_columns; c++) {
@@ -95,14 +101,14 @@ static int mark_covered(struct heatmap *h, const struct point *points, size_t n)
 /* ---- rows of values ---- */
 
 struct extent {
-	int64_t low, high;   /* of all values and 0 */
+	int64_t low, high;   /* of all values */
 	int64_t least;       /* positive one; INT64_MAX: none */
 	bool has_nonpositive;
 };
 
 static struct extent extent_of(const struct point *points, size_t n)
 {
-	struct extent e = { .least = INT64_MAX };
+	struct extent e = { n ? points[0].value : 0, n ? points[0].value : 0, INT64_MAX, false };
 	for (size_t i = 0; i < n; i++) {
 		int64_t v = points[i].value;
 		e.low = MIN(e.low, v);
@@ -126,13 +132,11 @@ static void rows_between(struct heatmap *h, const int64_t *edges, size_t n)
 static size_t linear_edges(const struct extent *e, int64_t edges[])
 {
 	uint64_t span = (uint64_t)e->high - (uint64_t)e->low;
-	bool single = span < HEAT_BUCKETS && e->high < INT64_MAX; /* a row for each integer */
-	uint64_t n = single ? span + 1 : HEAT_BUCKETS;
-	for (uint64_t i = 0; i <= n; i++) {
-		uint64_t offset = single ? i : (uint64_t)((__uint128_t)span * i / n);
-		edges[i] = add_wrapping(e->low, (int64_t)offset);
-	}
-	return n + 1;
+	if (!span && e->high < INT64_MAX)
+		span = 1;
+	for (uint64_t i = 0; i <= HEAT_BUCKETS; i++)
+		edges[i] = add_wrapping(e->low, (int64_t)((__uint128_t)span * i / HEAT_BUCKETS));
+	return HEAT_BUCKETS + 1;
 }
 
 static size_t log_edges(const struct extent *e, int64_t edges[])
@@ -227,6 +231,8 @@ static int fill_cells(struct heatmap *h, const struct point *points, size_t n, c
 	for (size_t i = 0; i < n; i++) {
 		size_t row = row_of ? row_of[points[i].group] : row_of_value(h, points[i].value);
 		struct heat_cell *cell = &h->cells[row * h->n_columns + column_of(h, points[i].time)];
+		if (cell->count < HEAT_NAMED)
+			cell->named[cell->count] = (uint32_t)i;
 		cell->count++;
 		cell->sum += (double)points[i].value;
 		int e = i % POLL_EVERY ? 0 : cancel_check(cancel);
@@ -246,6 +252,7 @@ int heatmap_of(struct query *q, const struct heat_limits *limits, const struct c
 		return e;
 	_heatmap_ struct heatmap h = { .by_label = query_selection(q)->by };
 	_free_ uint32_t *row_of = NULL;
+	h.points = points;
 	h.instant = query_info(q)->type_class == TYPE_INSTANT;
 	if (n)
 		choose_columns(&h, q, limits);
@@ -270,4 +277,5 @@ void heatmap_done(struct heatmap *h)
 	free(h->rows);
 	free(h->cells);
 	free(h->covered);
+	free(h->sharp);
 }

@@ -4,15 +4,22 @@
 /*
  * The cells of a heatmap: time across; up the values of profiles in buckets, or, inside by-LABEL, the values
  * of the label. A profile belongs to the column in which it begins. A column that no profile covers is a gap.
+ *
+ * As in Pyroscope's heatmaps a column holds the times after its left edge up to its right edge, which is its name, and
+ * the buckets are 20 of equal height from the least value to the greatest, in whole numbers: where there are fewer of
+ * those, buckets that are empty by that are left out.
  */
 
 #include "text.h"
 
 #define HEAT_BUCKETS 20
 
+#define HEAT_NAMED 4 /* profiles that a cell names */
+
 struct heat_cell {
 	uint64_t count; /* profiles */
 	double sum;     /* of their values */
+	uint32_t named[HEAT_NAMED]; /* the first of them: indices of points */
 };
 
 struct heat_row {
@@ -26,7 +33,9 @@ struct heatmap {
 	size_t n_columns, n_rows;
 	struct heat_row *rows;   /* lowest bucket first; by label: the greatest first */
 	struct heat_cell *cells; /* row by row */
+	const struct point *points;
 	bool *covered;           /* of each column */
+	bool *sharp;             /* of each edge, one more than columns: a profile begins at this very moment */
 	bool by_label, coarsened; /* coarsened: a longer step than asked for */
 	bool instant;
 };
@@ -48,5 +57,5 @@ static inline const struct heat_cell *heat_cell(const struct heatmap *h, size_t 
 
 /* The shortest step that people count in, of which less than so many fill the range. */
 int64_t heat_nice_step(uint64_t range, size_t columns);
-/* When a column begins; clamped to what a time can be. */
+/* The left edge of a column; clamped to what a time can be. */
 int64_t heat_column_time(const struct heatmap *h, size_t column);

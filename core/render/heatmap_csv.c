@@ -2,7 +2,10 @@
 #include "csv.h"
 #include "heatmap.h"
 
-/* The cells of the heatmap that hold profiles, by time, then value; exact bounds in the canonical unit. */
+/*
+ * The cells of the heatmap that hold profiles, by time, then value; exact bounds in the canonical unit. A cell's time
+ * is the right edge of its column, which belongs to it.
+ */
 
 static void put_cell(struct buf *out, const struct heat_row *row, const struct heat_cell *cell)
 {
@@ -19,7 +22,7 @@ static void put_cell(struct buf *out, const struct heat_row *row, const struct h
 static void put_column(struct buf *out, const struct heatmap *h, size_t column, const char *unit)
 {
 	char time[TIME_LEN];
-	time_format_rfc3339(heat_column_time(h, column), time);
+	time_format_rfc3339(heat_column_time(h, column + 1), time);
 	for (size_t r = 0; r < h->n_rows; r++) {
 		if (!heat_cell(h, r, column)->count)
 			continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
 
+#include "grid.h"
 #include "heatmap.h"
-#include "picture.h"
 
 /*
  * The heatmap as a picture without script: each cell has a title and is a link to its profiles. At most about
@@ -10,7 +10,7 @@
  */
 
 #define WIDTH 1200
-#define TOP 84
+#define TOP 96
 #define ROW_HEIGHT 16
 #define COLOURS 9
 #define MARGIN_RIGHT 20
@@ -19,22 +19,15 @@ static const struct heat_limits by_value = { .columns = 299, .rows = 0, .nice_co
 static const struct heat_limits by_label = { .columns = 119, .rows = 40, .nice_columns = 119 };
 
 static const char style[] =
-	"<style>\n"
-	"text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#1a1a1a}\n"
-	"rect{shape-rendering:crispEdges}.e{text-anchor:end}.m{text-anchor:middle}.t{font-size:16px}\n"
-	"svg{background:#fff}.bg{fill:#fff}.ax{stroke:#767676;fill:none}\n"
-	".gb{fill:#e4e4e4}.gl{stroke:#a8a8a8}.z{fill:#f7f7f7}\n"
+	"rect{shape-rendering:crispEdges}.ax{stroke:#767676;fill:none}\n"
+	".gb{fill:#e4e4e4}.gl{stroke:#a8a8a8}.z{fill:#f7f7f7}.gap{fill:url(#gap)}\n"
 	".h0{fill:#dce9f6}.h1{fill:#c0d9ee}.h2{fill:#9ac4e2}.h3{fill:#6fabd4}.h4{fill:#4a90c5}\n"
 	".h5{fill:#2f75b2}.h6{fill:#1d5b99}.h7{fill:#12447c}.h8{fill:#0a2f5c}\n"
-	"a:hover rect,a:focus rect{stroke:#e600e6;stroke-width:2}\n"
-	"@media (prefers-color-scheme:dark){\n"
-	"svg{background:#16181c}text{fill:#f0f0f0}.bg{fill:#16181c}.ax{stroke:#8c8c8c}\n"
-	".gb{fill:#33363d}.gl{stroke:#5a5f69}.z{fill:#1d2026}\n"
+	"a:hover rect,a:focus rect{stroke:#d81b60;stroke-width:2}\n"
+	"@media (prefers-color-scheme:dark){.ax{stroke:#8c8c8c}.gb{fill:#33363d}.gl{stroke:#5a5f69}.z{fill:#1d2026}\n"
 	".h0{fill:#1c3350}.h1{fill:#1c4570}.h2{fill:#1d5990}.h3{fill:#2a70ad}.h4{fill:#3f89c6}\n"
 	".h5{fill:#5fa4d9}.h6{fill:#86bee8}.h7{fill:#b0d6f3}.h8{fill:#def0fc}}\n"
-	"</style>\n"
-	"<defs><pattern id=\"gap\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\">"
-	"<rect class=\"gb\" width=\"6\" height=\"6\"/><path class=\"gl\" d=\"M0 6L6 0\"/></pattern></defs>\n";
+	"@media (forced-colors:active){rect{forced-color-adjust:none}.ax{stroke:CanvasText}}\n";
 
 struct picture {
 	struct query *q;
@@ -44,6 +37,7 @@ struct picture {
 	double greatest;   /* of the weights of cells */
 	int left, bottom;  /* of the cells */
 	double column;     /* width */
+	struct grid grid;
 };
 
 static double weight_of(const struct picture *p, const struct heat_cell *cell)
@@ -121,19 +115,40 @@ static void put_cell_title(const struct picture *p, size_t row, size_t column, c
 		buf_puts(p->out, ", sum ");
 		put_double_value(p->out, &p->shown, cell->sum);
 	}
-	buf_puts(p->out, ", ");
+	buf_puts(p->out, ", after ");
 	put_time(p->out, heat_column_time(p->h, column));
+	buf_puts(p->out, " to ");
+	put_time(p->out, heat_column_time(p->h, column + 1));
+}
+
+static void put_name(struct buf *out, const struct point *p)
+{
+	char time[TIME_LEN], id[ULID_LEN + 1];
+	buf_printf(out, "\n%s_%s", time_format_compact(p->time, time), ulid_format(&p->id, id));
+}
+
+/* The first profiles of a cell, by name. */
+static void put_names(const struct picture *p, const struct heat_cell *cell)
+{
+	for (size_t i = 0; i < MIN(cell->count, (uint64_t)HEAT_NAMED); i++)
+		put_name(p->out, &p->h->points[cell->named[i]]);
+	if (cell->count > HEAT_NAMED) {
+		buf_puts(p->out, "\nand ");
+		put_grouped(p->out, cell->count - HEAT_NAMED);
+		buf_puts(p->out, " more");
+	}
 }
 
 /* Where the profiles of a column are, from the directory of the picture; false where a path cannot say it. */
 static bool put_link(const struct picture *p, size_t column)
 {
-	char from[TIME_LEN], to[TIME_LEN];
-	int64_t begin = heat_column_time(p->h, column), end = heat_column_time(p->h, column + 1);
-	if (begin % NS_PER_S || end % NS_PER_S || end <= begin)
+	size_t at = p->out->len;
+	buf_printf(p->out, "<a href=\"%s", p->grid.prefix);
+	if (!put_grid_path(p->out, &p->grid, column, 1)) {
+		p->out->len = at;
 		return false;
-	buf_printf(p->out, "<a href=\"%s%s--%s/profiles/\">", p->h->by_label ? "../" : "",
-	           time_format_compact(begin, from), time_format_compact(end, to));
+	}
+	buf_puts(p->out, "/profiles/\">");
 	return true;
 }
 
@@ -148,6 +163,7 @@ static void put_cell(const struct picture *p, size_t row, size_t column)
 	put_rect(p, class, column, 1, row_y(p, row), ROW_HEIGHT);
 	buf_puts(p->out, "><title>");
 	put_cell_title(p, row, column, cell);
+	put_names(p, cell);
 	buf_puts(p->out, linked ? "</title></rect></a>\n" : "</title></rect>\n");
 }
 
@@ -160,7 +176,7 @@ static void put_gaps(const struct picture *p)
 			end++;
 		if (end > c) {
 			put_rect(p, "gap", c, end - c, TOP, p->bottom - TOP);
-			buf_puts(p->out, " fill=\"url(#gap)\"><title>no profiles from ");
+			buf_puts(p->out, "><title>no profiles from ");
 			put_time(p->out, heat_column_time(h, c));
 			buf_puts(p->out, " to ");
 			put_time(p->out, heat_column_time(h, end));
@@ -266,7 +282,7 @@ static void put_time_axis(const struct picture *p)
 
 static void put_legend(const struct picture *p)
 {
-	int x = 760, y = 58;
+	int x = 690, y = 64;
 	buf_printf(p->out, "<text class=\"e\" x=\"%d\" y=\"%d\">%s</text>\n", x - 8, y,
 	           weighs_values(p) ? "value" : "profiles");
 	for (int i = 0; i < COLOURS; i++)
@@ -278,24 +294,12 @@ static void put_legend(const struct picture *p)
 	else
 		put_grouped(p->out, (uint64_t)p->greatest);
 	buf_printf(p->out,
-	           "</text>\n<rect fill=\"url(#gap)\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n",
+	           "</text>\n<rect class=\"gap\" x=\"%d\" y=\"%d\" width=\"20\" height=\"14\"/>\n",
 	           x + 290, y - 12);
 	buf_printf(p->out, "<text x=\"%d\" y=\"%d\">no profiles</text>\n", x + 318, y);
 }
 
 /* ---- the picture ---- */
-
-static void put_title(const struct picture *p)
-{
-	const struct selection *s = query_selection(p->q);
-	xml_escape(p->out, service_title(s));
-	buf_puts(p->out, " · ");
-	xml_escape(p->out, str_of(query_info(p->q)->type));
-	if (s->by) {
-		buf_puts(p->out, " by ");
-		xml_escape(p->out, str_of(s->by));
-	}
-}
 
 static void put_step(const struct picture *p)
 {
@@ -304,18 +308,30 @@ static void put_step(const struct picture *p)
 	buf_puts(p->out, p->h->coarsened ? " s (longer than asked for, to stay drawable)" : " s");
 }
 
+static void put_summary(const struct picture *p, struct buf *out)
+{
+	put_profiles(out, query_info(p->q)->profiles);
+	buf_puts(out, ", ");
+	put_picture_range(out, p->q);
+}
+
 static void put_head(const struct picture *p, int height)
 {
-	put_svg_head(p->out, &(struct svg_head){ WIDTH, height, NULL }, p->q, "heatmap", STR(""));
-	buf_put(p->out, style, sizeof style - 1);
-	buf_printf(p->out,
-	           "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n<text class=\"m t\" x=\"%d\" y=\"24\">",
-	           WIDTH, height, WIDTH / 2);
-	put_title(p);
-	buf_printf(p->out, "</text>\n<text class=\"m\" x=\"%d\" y=\"42\">", WIDTH / 2);
-	put_profiles(p->out, query_info(p->q)->profiles);
-	buf_puts(p->out, ", ");
-	put_range(p->out, p->q);
+	_buf_ struct buf summary = BUF_INIT((size_t)1 << 20);
+	struct svg_head head = { WIDTH, height, p->h->n_columns ? &web_grid_js : NULL };
+	put_summary(p, &summary);
+	put_svg_head(p->out, &head, p->q, "heatmap", (struct str){ (const char *)summary.data, summary.len });
+	buf_puts(p->out, "<style>\n");
+	buf_puts(p->out, picture_style);
+	buf_puts(p->out, grid_style);
+	buf_puts(p->out, style);
+	buf_puts(p->out, "</style>\n");
+	buf_puts(p->out, gap_pattern);
+	buf_printf(p->out, "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", WIDTH, height);
+	buf_printf(p->out, "<text class=\"m t\" x=\"%d\" y=\"22\">", WIDTH / 2);
+	put_picture_title(p->out, p->q);
+	buf_printf(p->out, "</text>\n<text class=\"m q\" x=\"%d\" y=\"42\">", WIDTH / 2);
+	put_summary(p, p->out);
 	if (p->h->n_columns)
 		put_step(p);
 	buf_puts(p->out, "</text>\n");
@@ -327,9 +343,25 @@ static void measure(struct picture *p)
 	p->left = h->by_label ? 200 : 90;
 	p->bottom = TOP + (int)h->n_rows * ROW_HEIGHT;
 	p->column = (double)(WIDTH - MARGIN_RIGHT - p->left) / (double)MAX(h->n_columns, (size_t)1);
+	p->grid = (struct grid){ p->left, p->column, TOP, p->bottom, h->n_columns, h->from, h->step, h->sharp, NULL,
+		                 "profiles", h->by_label ? "../" : "" };
 	for (size_t r = 0; r < h->n_rows; r++)
 		for (size_t c = 0; c < h->n_columns && !h->rows[r].others; c++)
 			p->greatest = MAX(p->greatest, weight_of(p, heat_cell(h, r, c)));
+}
+
+static int put_selector(struct picture *p)
+{
+	_free_ uint64_t *counts = calloc(p->h->n_columns + 1, sizeof *counts);
+	if (!counts)
+		return -ENOMEM;
+	for (size_t r = 0; r < p->h->n_rows; r++)
+		for (size_t c = 0; c < p->h->n_columns; c++)
+			counts[c] += heat_cell(p->h, r, c)->count;
+	p->grid.counts = counts;
+	put_grid(p->out, &p->grid, TOP - 10);
+	put_svg_script(p->out, &web_grid_js);
+	return 0;
 }
 
 static int heatmap_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
@@ -350,6 +382,9 @@ static int heatmap_render(struct query *q, const struct cancel *cancel, struct b
 		put_cells(&p);
 		put_value_axis(&p);
 		put_time_axis(&p);
+		e = put_selector(&p);
+		if (e < 0)
+			return e;
 	}
 	buf_puts(out, "</svg>\n");
 	return buf_err(out);

@@ -19,7 +19,7 @@ struct embedded {
 	const char *sha256; /* base64 */
 };
 
-extern const struct embedded web_flamegraph_svg_js, web_flamegraph_html_js, web_flamegraph_html_css, web_heatmap_js;
+extern const struct embedded web_flamegraph_svg_js, web_flamegraph_html_js, web_flamegraph_html_css, web_grid_js;
 
 /*
  * What an SVG begins with: root, policy (script: NULL for none), <title> and <desc>. Then its <style>.

@@ -27,7 +27,7 @@ const struct rendering *rendering_find(const char *name);
 
 extern const struct rendering render_flamegraph_html, render_flamegraph_svg, render_folded, render_top_txt,
 	render_top_tsv, render_tree_txt, render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg,
-	render_heatmap_csv, render_labels_json, render_info_json;
+	render_heatmap_csv, render_labels_json, render_info_json, render_timeline_svg;
 
 /* One profile as it came in, gzipped: what a file in profiles/ holds. */
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,

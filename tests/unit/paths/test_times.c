@@ -29,13 +29,16 @@ static void absolute_times_name_their_whole_unit(void **state)
 	expect_absolute("2026-11-22T14:05", DAY_22 + 845 * NS_PER_MIN, DAY_22 + 846 * NS_PER_MIN);
 	expect_absolute("2026-11-22T140530", DAY_22 + 50730 * NS_PER_S, DAY_22 + 50731 * NS_PER_S);
 	expect_absolute("2026-11-22T14:05:30", DAY_22 + 50730 * NS_PER_S, DAY_22 + 50731 * NS_PER_S);
+	expect_absolute("2026-11-22T140530.25", DAY_22 + 50730250000000, DAY_22 + 50730250000001);
+	expect_absolute("2026-11-22T14:05:30.000000001", DAY_22 + 50730000000001, DAY_22 + 50730000000002);
 }
 
 static void what_is_no_time_is_told_from_one_out_of_range(void **state)
 {
 	static const char *const no[] = { "", "20", "20261", "2026-1", "2026-11-2", "2026-11-22T", "2026-11-22T1", "2026-11-22T14:",
 		                          "2026-11-22T140", "2026-11-22T14:0530", "2026-11-22T1405:30", "2026-11-22Z", "cpu",
-		                          "2026-11-22T140530.5" };
+		                          "2026-11-22T140530.", "2026-11-22T140530.x", "2026-11-22T1405.5",
+		                          "2026-11-22T140530.1234567890" };
 	static const char *const bad[] = { "0000", "2026-13", "2026-00", "2026-02-29", "2026-11-31", "2026-11-22T24",
 		                           "2026-11-22T1460", "2026-11-22T140560", "9999", "1600-01-01" };
 	struct span span;

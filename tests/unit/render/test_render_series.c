@@ -135,6 +135,7 @@ static void given_points(struct query *q)
 	q->points = points;
 	q->n_points = ARRAY_SIZE(points);
 	q->info.profiles = q->n_points;
+	q->info.first = HOUR0;
 	q->selection.from = HOUR0;
 	q->selection.to = HOUR0 + NS_PER_MIN;
 	q->selection.options.step = 5 * NS_PER_S;
@@ -148,15 +149,20 @@ static void a_heatmap_counts_profiles_by_time_and_value(void **state)
 	assert_string_equal(out, "time,low,high,count,sum,unit\n"
 	                         "2026-11-22T14:00:00Z,0,5,1,0,count\n"
 	                         "2026-11-22T14:00:05Z,95,100,2,200,count\n"
-	                         "2026-11-22T14:00:55Z,40,45,1,40,count\n");
+	                         "2026-11-22T14:01:00Z,40,45,1,40,count\n");
 	free(out);
 	out = rendered(&q, "heatmap.svg");
 	assert_well_formed(out);
-	assert_contains(out, "<a href=\"2026-11-22T140005--2026-11-22T140010/profiles/\">");
-	assert_contains(out, "<title>2 profiles, 95 to 100, sum 200, 2026-11-22 14:00:05 UTC</title>");
+	/* A profile at the right edge of a column is in it: the path begins and ends behind those moments. */
+	assert_contains(out, "<a href=\"2026-11-22T140000.000000001--2026-11-22T140005.000000001/profiles/\">");
+	assert_contains(out, "<a href=\"2026-11-22T140055--2026-11-22T140100/profiles/\">");
+	assert_contains(out, "<title>2 profiles, 95 to 100, sum 200, after 2026-11-22 14:00:00 UTC to 2026-11-22 14:00:05 "
+	                     "UTC\n2026-11-22T140005_00000000000000000000000000\n"
+	                     "2026-11-22T140005_00000000000000000000000000</title>");
+	assert_contains(out, "data-sharp=\"1 2\"");
 	/* 14:00:05 is covered by the first profile; then nothing until 14:00:55. */
 	assert_contains(out, "no profiles from 2026-11-22 14:00:10 UTC to 2026-11-22 14:00:55 UTC");
-	assert_int_equal(count_of(out, "class=\"gap\""), 1);
+	assert_int_equal(count_of(out, "class=\"gap\""), 2); /* the other one in the legend */
 	free(out);
 }
 
@@ -169,7 +175,7 @@ static void a_heatmap_by_label_has_a_row_per_value(void **state)
 	q.n_groups = 2;
 	char *out = rendered(&q, "heatmap.svg");
 	assert_well_formed(out);
-	assert_contains(out, "<a href=\"../2026-11-22T140005--");
+	assert_contains(out, "<a href=\"../2026-11-22T140000.000000001--");
 	assert_contains(out, "2 profiles, b: 200, ");
 	assert_contains(out, ">&lt;a&gt;</text>");
 	free(out);
