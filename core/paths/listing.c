@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "../query/moments.h"
 #include "names.h"
 #include "narrow.h"
 #include "tree.h"
@@ -163,12 +164,15 @@ static int list_service(struct lister *s, struct error *err)
 
 /* ---- below a time ---- */
 
-static int add_renderings(struct lister *s)
+/* q: NULL where no rendering depends on it. */
+static int add_renderings(struct lister *s, const struct query *q)
 {
+	bool timed = q && query_has_moments(q);
 	bool typed = s->sel->type != NULL, compares = s->sel->baseline != NULL;
 	int e = 0;
 	for (size_t i = 0; !e && renderings[i]; i++)
-		if (grammar_renders(s->dir->place, typed, compares, renderings[i]))
+		if (grammar_renders(s->dir->place, typed, compares, renderings[i]) &&
+		    (timed || !(renderings[i]->where & RENDER_MOMENTS)))
 			e = add_str(s, NODE_FILE, renderings[i]->name);
 	return e;
 }
@@ -251,7 +255,7 @@ static int list_below_time(struct lister *s, struct error *err)
 	_cleanup_(query_unrefp) struct query *q = NULL;
 	int e = plan_get(s->tree, s->sel, s->cancel, &q, err);
 	if (!e)
-		e = add_renderings(s);
+		e = add_renderings(s, q);
 	if (!e)
 		e = add_labels(s, q, err);
 	if (!e)
@@ -317,7 +321,7 @@ static int list_by(struct lister *s, struct error *err)
 	_cleanup_(query_unrefp) struct query *q = NULL;
 	int e = sel ? plan_get(s->tree, sel, s->cancel, &q, err) : -ENOMEM;
 	if (!e)
-		e = add_renderings(s);
+		e = add_renderings(s, NULL);
 	return e ? e : add_values(s, q, label, err);
 }
 
@@ -407,7 +411,7 @@ static int list(struct lister *s, struct error *err)
 	case PLACE_VS:
 		return list_vs(s, err);
 	case PLACE_BASE:
-		return add_renderings(s);
+		return add_renderings(s, NULL);
 	case PLACE_BY:
 		return list_by(s, err);
 	case PLACE_PROFILES:

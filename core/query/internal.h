@@ -14,7 +14,7 @@
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
  *     fold.c       sums by stack of all datasets into one prefix tree
- *     tree.c, merge_types.c, merge_pprof.c, points.c, groups.c, steps.c, labels.c, diff.c    the results
+ *     tree.c, merge_types.c, merge_pprof.c, points.c, groups.c, steps.c, labels.c, diff.c, moments.c    the results
  *     diff_tree.c  a selection's tree and its baseline's in one
  */
 

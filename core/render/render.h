@@ -13,6 +13,7 @@ enum render_where {
 	RENDER_NO_TYPE = 2, /* below a TIME without a TYPE */
 	RENDER_BY = 4,      /* inside by-LABEL below a TYPE */
 	RENDER_VS = 8,      /* below vs */
+	RENDER_MOMENTS = 16, /* beside these: listed only where samples say when they were taken */
 };
 
 struct rendering {
@@ -27,7 +28,8 @@ const struct rendering *rendering_find(const char *name);
 
 extern const struct rendering render_flamegraph_html, render_flamegraph_svg, render_folded, render_top_txt,
 	render_top_tsv, render_tree_txt, render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg,
-	render_heatmap_csv, render_labels_json, render_info_json, render_timeline_svg;
+	render_heatmap_csv, render_labels_json, render_info_json, render_subsecond_svg,
+	render_timeline_svg;
 
 /* One profile as it came in, gzipped: what a file in profiles/ holds. */
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,

@@ -20,6 +20,7 @@
 #define COLUMNS_MAX 1080
 #define LEGEND_ROW 18
 #define TICKS 4
+#define RATE_MAX 1e18
 
 static const char style[] =
 	".ax{stroke:#767676;fill:none}.gr{stroke:#e2e4e8;fill:none}\n"
@@ -62,6 +63,12 @@ struct timeline {
 
 /* ---- lines ---- */
 
+/* To what can be drawn. */
+static double clamped(double rate)
+{
+	return fmin(fmax(rate, -RATE_MAX), RATE_MAX);
+}
+
 /* Adds a group's rates to a line, column by column. */
 static void add_group(const struct timeline *t, struct line *line, size_t group)
 {
@@ -74,7 +81,7 @@ static void add_group(const struct timeline *t, struct line *line, size_t group)
 			n += v[i].covered;
 		}
 		if (n)
-			line->v[c] = (isnan(line->v[c]) ? 0 : line->v[c]) + sum / (double)n;
+			line->v[c] = clamped((isnan(line->v[c]) ? 0 : line->v[c]) + sum / (double)n);
 	}
 	line->total += (double)t->steps->totals[group];
 }
@@ -147,8 +154,8 @@ static void choose_scale(struct timeline *t)
 				t->least = fmin(t->least, v);
 			}
 		}
-	double span = fmin(fmax(t->greatest - t->least, 1e-3), 1e18);
-	shown_fix(&t->shown, (uint64_t)fmax(span / TICKS, 1), (uint64_t)fmax(span, 1));
+	double span = fmax(t->greatest - t->least, 1e-3);
+	shown_fix(&t->shown, (uint64_t)fmax(span, 1), (uint64_t)fmax(span, 1));
 	t->unit = nice_above(span / TICKS / t->shown.factor) * t->shown.factor;
 	t->greatest = ceil(t->greatest / t->unit - 1e-9) * t->unit;
 	t->least = floor(t->least / t->unit + 1e-9) * t->unit;

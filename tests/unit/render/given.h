@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/query/diff.h"
+#include "core/query/moments.h"
 #include "core/render/render.h"
 
 struct query {
@@ -31,6 +32,9 @@ struct query {
 	size_t n_groups;
 	struct steps steps;
 	struct labels labels;
+	const int64_t (*moments)[2]; /* time, value */
+	size_t n_moments;
+	uint64_t without_moment;
 	struct query *baseline; /* as of a selection with `vs` */
 	struct call_diff diff;  /* made on demand; given_done() ends it */
 };
@@ -70,6 +74,15 @@ int query_diff(struct query *q, const struct cancel *cancel, const struct call_d
 	if (!q->diff.after.nodes)
 		assert_int_equal(call_diff_make(&q->baseline->tree, &q->tree, q->selection.options.normalize, &q->diff), 0);
 	*ret = &q->diff;
+	return 0;
+}
+
+int query_moments(struct query *q, const struct cancel *cancel, struct moments *m, struct error *err)
+{
+	for (size_t i = 0; i < q->n_moments; i++)
+		m->each(m->arg, q->moments[i][0], q->moments[i][1]);
+	m->told = q->n_moments;
+	m->without = q->without_moment;
 	return 0;
 }
 
