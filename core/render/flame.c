@@ -261,7 +261,7 @@ struct flame_fit flame_fit(const struct flame *f)
 		if (flame_each(f, fit, count_box, &c) < 0 || c.elements <= FLAME_ELEMENTS)
 			return fit;
 		if (fit.least_px < 1 || fit.levels <= 50)
-			fit.least_px *= 1.5;
+			fit.least_px *= 1.25;
 		else
 			fit.levels = fit.levels * 7 / 10;
 	}

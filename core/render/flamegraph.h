@@ -21,7 +21,7 @@
 #define FLAME_LEVELS 1000
 #define FLAME_LEAST_PX 0.1
 #define FLAME_TEXT_PX 36 /* narrower frames have no text */
-#define FLAME_TITLE_PX 1 /* narrower frames have no title: nobody can point at them */
+#define FLAME_TITLE_PX 3 /* narrower frames have no title: hard to point at */
 #define FLAME_EDGE_PX 2  /* narrower frames have no edge, which would hide them */
 #define FLAME_TABLE 300000 /* nodes that zooming can show */
 #define FLAME_COLOURS 60   /* classes c0 ..; then grey for unknown code, "all", remainders */

@@ -14,12 +14,12 @@ const char picture_style[] =
 
 /* ---- what is shown ---- */
 
-static void put_matchers(struct buf *out, const struct selection *s)
+static void put_matchers(struct buf *out, const struct selection *s, const char *before)
 {
 	static const char *const ops[] = { "=", "!=", "=~", "!~" };
-	for (size_t i = 0; i < s->n_matchers; i++) {
+	for (size_t i = 0; i < s->n_matchers; i++, before = " · ") {
 		const struct matcher *m = &s->matchers[i];
-		buf_puts(out, " · ");
+		buf_puts(out, before);
 		xml_escape(out, (struct str){ m->key, m->key_len });
 		buf_puts(out, ops[m->op]);
 		xml_escape(out, (struct str){ m->value, m->value_len });
@@ -38,8 +38,8 @@ static void put_filters(struct buf *out, const struct selection *s)
 static bool same_matchers(const struct selection *a, const struct selection *b)
 {
 	_buf_ struct buf x = BUF_INIT((size_t)1 << 20), y = BUF_INIT((size_t)1 << 20);
-	put_matchers(&x, a);
-	put_matchers(&y, b);
+	put_matchers(&x, a, "");
+	put_matchers(&y, b, "");
 	return x.len == y.len && (!x.len || !memcmp(x.data, y.data, x.len));
 }
 
@@ -54,11 +54,11 @@ void put_picture_title(struct buf *out, struct query *q)
 		buf_puts(out, " by ");
 		xml_escape(out, str_of(s->by));
 	}
-	put_matchers(out, s);
+	put_matchers(out, s, " · ");
 	put_filters(out, s);
 	if (base && !same_matchers(s, query_selection(base))) {
-		buf_puts(out, " vs");
-		put_matchers(out, query_selection(base));
+		buf_puts(out, query_selection(base)->n_matchers ? " vs " : " vs all");
+		put_matchers(out, query_selection(base), "");
 	}
 }
 

@@ -2,7 +2,7 @@
 /* Zoom, search and keyboard of flamegraph.svg. What is drawn follows flame.c. */
 const NS = "http://www.w3.org/2000/svg", XHTML = "http://www.w3.org/1999/xhtml";
 const WIDTH = 1200, PAD = 10, HEAD = compares ? 96 : 76, ROW = 17, ELEMENTS = 7900, ZOOMED_ELEMENTS = 4000;
-const LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, TITLE_PX = 1, EDGE_PX = 2;
+const LEVELS = 1000, LEAST_PX = 0.1, TEXT_PX = 36, TITLE_PX = 3, EDGE_PX = 2;
 const CALLERS = 100; /* shown below the zoomed frame; more are skipped */
 const HELP = "arrows: move \u00b7 Enter: zoom \u00b7 0: all \u00b7 /: search \u00b7 n, N: next, previous match" +
 	" \u00b7 c: copy the name \u00b7 Esc: back";
@@ -75,7 +75,7 @@ function fit() {
 		if (list)
 			return list;
 		if (least < 1 || levels <= 50)
-			least *= 1.5;
+			least *= 1.25;
 		else
 			levels = Math.floor(levels * 7 / 10);
 	}

@@ -100,6 +100,18 @@ export async function timeOf(page, times, act) {
 	return best;
 }
 
+/* How many times slower than a quiet machine of these days this one is just now, at least 1: limits grow with it. */
+export async function slowness(page) {
+	const took = await page.evaluate(() => {
+		const begin = performance.now();
+		let x = 1;
+		for (let i = 0; i < 1e8; i++)
+			x = x * 1.0000001 + i % 7;
+		return x ? performance.now() - begin : 0;
+	});
+	return Math.max(1, took / 250);
+}
+
 export async function shoot(page, name) {
 	if (screenshots)
 		await page.screenshot({ path: join(screenshots, name + '.png') });
