@@ -176,9 +176,13 @@ static int read_parts(struct query *q, const struct cancel *cancel, struct momen
 
 int query_moments(struct query *q, const struct cancel *cancel, struct moments *m, struct error *err)
 {
+	struct query *of;
 	m->told = m->without = 0;
-	pthread_mutex_lock(&q->lock);
-	int e = read_parts(q, cancel, m, err);
-	pthread_mutex_unlock(&q->lock);
+	int e = query_planned(q, cancel, &of, err);
+	if (e < 0)
+		return e;
+	pthread_mutex_lock(&of->lock);
+	e = read_parts(of, cancel, m, err);
+	pthread_mutex_unlock(&of->lock);
 	return e == -ENOMEM ? out_of_memory(err) : e;
 }

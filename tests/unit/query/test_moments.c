@@ -5,14 +5,21 @@
 #include "core/query/moments.h"
 
 struct told {
-	char text[512];
+	struct {
+		int64_t time, value;
+	} v[16];
+	size_t n;
 };
 
 static void note(void *arg, int64_t time, int64_t value)
 {
 	struct told *t = arg;
-	size_t n = strlen(t->text);
-	snprintf(t->text + n, sizeof t->text - n, "%lld:%lld ", (long long)(time - T0), (long long)value);
+	size_t at = t->n++;
+	assert_true(at < ARRAY_SIZE(t->v));
+	for (; at && t->v[at - 1].time > time; at--)
+		t->v[at] = t->v[at - 1];
+	t->v[at].time = time;
+	t->v[at].value = value;
 }
 
 static void expect(struct fixture *f, struct selection *s, const char *expected, uint64_t without)
@@ -20,9 +27,13 @@ static void expect(struct fixture *f, struct selection *s, const char *expected,
 	struct told t = { 0 };
 	struct moments m = { note, &t, 0, 0 };
 	struct error err = { 0 };
+	char text[512] = "";
 	struct query *q = ask(f, s);
 	assert_int_equal(query_moments(q, NULL, &m, &err), 0);
-	assert_string_equal(t.text, expected);
+	for (size_t i = 0, n = 0; i < t.n; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, "%lld:%lld ", (long long)(t.v[i].time - T0),
+		                      (long long)t.v[i].value);
+	assert_string_equal(text, expected);
 	assert_int_equal(m.without, without);
 	query_unref(q);
 }
