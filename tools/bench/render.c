@@ -12,7 +12,7 @@
 #include "measure.h"
 #include "phases.h"
 
-#define NODES_MAX 500000
+#define NODES_MAX 1000000
 #define DEPTH_MAX 64
 #define FUNCTIONS 20011
 #define START (1795345080 * NS_PER_S)
@@ -54,7 +54,7 @@ static void nodes_fold(const struct nodes *t, struct buf *out)
 			path[n++] = at;
 		buf_puts(out, "main");
 		while (n)
-			buf_printf(out, ";function_%u", scramble(path[--n]) % FUNCTIONS);
+			buf_printf(out, ";f%x", scramble(path[--n]) % FUNCTIONS);
 		buf_puts(out, " 1\n");
 	}
 }
@@ -64,7 +64,7 @@ static int make_store(void *arg)
 	struct run *r = arg;
 	_cleanup_(store_freep) struct store *store = NULL;
 	_cleanup_(db_closep) struct db *db = NULL;
-	_buf_ struct buf text = BUF_INIT((size_t)256 << 20);
+	_buf_ struct buf text = BUF_INIT((size_t)512 << 20);
 	struct target target = { .service = r->data.v[0].service, .type = "cpu", .unit = "nanoseconds" };
 	struct ingest_options io = { .target = &target, .name = "nodes.txt", .mtime = START };
 	struct ingest_result result;
