@@ -88,12 +88,17 @@ struct call_tree {
 
 /* The merged call tree after filters, at the selection's granularity. Borrowed until query_unref(). */
 int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err);
+/* The same at another granularity. */
+int query_tree_by(struct query *q, enum granularity by, const struct cancel *cancel, const struct call_tree **ret,
+                  struct error *err);
 
 /*
  * The merged selection as pprof, of the selected type (all types of a selection without one). *ret need not be
  * initialised before; the caller ends it by profile_done().
  */
 int query_profile(struct query *q, const struct cancel *cancel, struct profile *ret, struct error *err);
+/* The same, kept for all who ask. Borrowed until query_unref(). */
+int query_merged(struct query *q, const struct cancel *cancel, const struct profile **ret, struct error *err);
 
 /* ---- without samples ---- */
 

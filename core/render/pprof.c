@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "../format/format.h"
 #include "../wire/gz.h"
 #include "render.h"
@@ -22,15 +24,21 @@ static int put_gzipped(const struct profile *p, struct buf *out, struct error *e
 
 static int pprof_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
-	struct profile p = { 0 };
-	int e = query_profile(q, cancel, &p, err);
-	if (e < 0)
-		return e;
-	e = cancel_check(cancel);
-	if (!e)
-		e = put_gzipped(&p, out, err);
-	profile_done(&p);
-	return e;
+	const struct profile *p;
+	int e = query_merged(q, cancel, &p, err);
+	if (e >= 0)
+		e = cancel_check(cancel);
+	return e < 0 ? e : put_gzipped(p, out, err);
+}
+
+/*
+ * For `go build -pgo`: the merged profile of a type that it weighs calls by; of other types nothing, which it takes
+ * for no profile.
+ */
+static int pgo_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	const char *type = query_info(q)->type;
+	return strcmp(type, "cpu") && strcmp(type, "samples") ? 0 : pprof_render(q, cancel, out, err);
 }
 
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,
@@ -48,3 +56,4 @@ int render_original(struct query *q, const struct ulid *id, const struct cancel 
 }
 
 const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE, true, pprof_render };
+const struct rendering render_default_pgo = { "default.pgo", RENDER_TYPE, true, pgo_render };

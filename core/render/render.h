@@ -25,6 +25,8 @@ struct rendering {
 extern const struct rendering *const renderings[]; /* by name; NULL-terminated */
 const struct rendering *rendering_find(const char *name);
 
+extern const struct rendering render_callgraph, render_callgrind, render_default_pgo, render_firefox, render_otlp,
+	render_speedscope;
 extern const struct rendering render_flamegraph_svg, render_folded, render_top_txt, render_top_tsv, render_tree_txt,
 	render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg, render_heatmap_csv,
 	render_labels_json,

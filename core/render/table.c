@@ -4,9 +4,25 @@
 #include "render.h"
 
 const struct rendering *const renderings[] = {
-	&render_flamegraph_svg, &render_folded,      &render_heatmap_csv, &render_heatmap_svg, &render_info_json,
-	&render_labels_json,    &render_metrics_csv, &render_metrics_prom, &render_pprof,      &render_top_tsv,
-	&render_top_txt,        &render_tree_txt,    NULL,
+	&render_callgraph,
+	&render_callgrind,
+	&render_default_pgo,
+	&render_firefox,
+	&render_flamegraph_svg,
+	&render_folded,
+	&render_heatmap_csv,
+	&render_heatmap_svg,
+	&render_info_json,
+	&render_labels_json,
+	&render_metrics_csv,
+	&render_metrics_prom,
+	&render_otlp,
+	&render_pprof,
+	&render_speedscope,
+	&render_top_tsv,
+	&render_top_txt,
+	&render_tree_txt,
+	NULL,
 };
 
 const struct rendering *rendering_find(const char *name)

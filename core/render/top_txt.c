@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "functions.h"
+#include "graph.h"
 
 /*
  * What `pprof -symbolize=none -top` prints of the same selection: behaviour of github.com/google/pprof
@@ -206,16 +206,15 @@ static int choose_total(struct top *t, const struct cancel *cancel, struct error
 	t->total = (int64_t)t->functions.total;
 	if (!t->functions.negative)
 		return 0;
-	struct profile p = { 0 };
-	int e = query_profile(t->q, cancel, &p, err);
+	const struct profile *p;
+	int e = query_merged(t->q, cancel, &p, err);
 	if (e < 0)
 		return e;
 	uint64_t total = 0;
-	for (size_t i = 0; p.types.n == 1 && i < p.n_samples; i++)
-		total += magnitude(p.values.v[i]);
-	if (p.types.n == 1)
+	for (size_t i = 0; p->types.n == 1 && i < p->n_samples; i++)
+		total += magnitude(p->values.v[i]);
+	if (p->types.n == 1)
 		t->total = (int64_t)total;
-	profile_done(&p);
 	return 0;
 }
 
@@ -233,7 +232,7 @@ static int top_render(struct query *q, const struct cancel *cancel, struct buf *
 	if (!e)
 		e = choose_rows(&t);
 	if (!e)
-		e = functions_inlining(&t.functions, tree, fraction_of(t.functions.flat, EDGE_FRACTION), cancel);
+		e = edges_inlining(&t.functions, tree, fraction_of(t.functions.flat, EDGE_FRACTION), cancel);
 	if (e < 0)
 		return e;
 	choose_unit(&t);

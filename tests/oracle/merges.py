@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 
+import exports
 import pprofpb
 import singles
 from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof_command, tool, type_class
@@ -352,6 +353,7 @@ def check_all(report, program, directory):
     check_base(report, program, directory)
     for option, flags in FLAGS.items():
         report.check('flags/' + option, check_flags, program, option, flags)
+    exports.check_all(report, program, directory)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
     os.mkdir(fleet_directory)
