@@ -13,6 +13,7 @@ enum render_where {
 	RENDER_NO_TYPE = 2, /* below a TIME without a TYPE */
 	RENDER_BY = 4,      /* inside by-LABEL below a TYPE */
 	RENDER_VS = 8,      /* below vs */
+	RENDER_FUNCTION = 16, /* below a TYPE, where @function= stands */
 };
 
 struct rendering {
@@ -26,7 +27,9 @@ extern const struct rendering *const renderings[]; /* by name; NULL-terminated *
 const struct rendering *rendering_find(const char *name);
 
 extern const struct rendering render_callgraph, render_callgrind, render_default_pgo, render_firefox, render_otlp,
-	render_speedscope;
+	render_speedscope, render_functions_tsv, render_callers_txt, render_callees_txt, render_lines_tsv;
+/* Of .profilefs/search/: not in the table. */
+extern const struct rendering render_search;
 extern const struct rendering render_flamegraph_svg, render_folded, render_top_txt, render_top_tsv, render_tree_txt,
 	render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg, render_heatmap_csv,
 	render_labels_json,

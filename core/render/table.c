@@ -4,16 +4,20 @@
 #include "render.h"
 
 const struct rendering *const renderings[] = {
+	&render_callees_txt,
+	&render_callers_txt,
 	&render_callgraph,
 	&render_callgrind,
 	&render_default_pgo,
 	&render_firefox,
 	&render_flamegraph_svg,
 	&render_folded,
+	&render_functions_tsv,
 	&render_heatmap_csv,
 	&render_heatmap_svg,
 	&render_info_json,
 	&render_labels_json,
+	&render_lines_tsv,
 	&render_metrics_csv,
 	&render_metrics_prom,
 	&render_otlp,

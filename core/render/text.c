@@ -309,6 +309,12 @@ void put_svg_head(struct buf *out, int width, int height)
 
 /* ---- selections ---- */
 
+struct str function_title(const struct selection *s)
+{
+	const char *name = selection_function(s);
+	return str_of(name ? name : "");
+}
+
 struct str service_title(const struct selection *s)
 {
 	return s->service ? str_of(s->service) : STR("all services");

@@ -69,6 +69,8 @@ void put_svg_head(struct buf *out, int width, int height);
 
 /* ---- selections ---- */
 
+/* The function that the selection is about; "" where it is about none. */
+struct str function_title(const struct selection *s);
 /* "checkout", "all services" */
 struct str service_title(const struct selection *s);
 /* "2026-11-22 14:00:00 UTC to ...", of the selection or, where that is unbounded, of its profiles. */

@@ -38,6 +38,16 @@ static int by_flat(const void *a, const void *b)
 	return order ? order : CMP(magnitude(r->cum), magnitude(l->cum));
 }
 
+static int by_cum(const void *a, const void *b)
+{
+	const struct function *l = *(const struct function *const *)a, *r = *(const struct function *const *)b;
+	uint64_t lc = magnitude(l->cum), rc = magnitude(r->cum);
+	if (lc != rc)
+		return lc > rc ? -1 : 1;
+	int order = str_cmp(l->name, r->name);
+	return order ? order : CMP(magnitude(r->flat), magnitude(l->flat));
+}
+
 static uint64_t fraction_of(int64_t total, double fraction)
 {
 	return magnitude((int64_t)((double)total * fraction));
@@ -59,8 +69,9 @@ static int choose_rows(struct top *t)
 		else
 			t->rows[t->n_rows++] = f;
 	}
-	qsort(t->rows, t->n_rows, sizeof *t->rows, by_flat);
-	int64_t limit = query_selection(t->q)->options.limit;
+	const struct render_options *options = &query_selection(t->q)->options;
+	int64_t limit = options->limit;
+	qsort(t->rows, t->n_rows, sizeof *t->rows, options->sort_cum ? by_cum : by_flat);
 	t->n_shown = limit > 0 && (uint64_t)limit < t->n_rows ? (size_t)limit : t->n_rows;
 	for (size_t i = 0; i < t->n_shown; i++)
 		fs->v.v[t->rows[i] - fs->v.v].kept = true;

@@ -116,6 +116,20 @@ int query_types(struct query *q, const struct type_count **ret, size_t *ret_n, s
 	return 0;
 }
 
+int query_function_uses(struct query *q, const struct cancel *cancel, struct function_uses *ret, struct error *err)
+{
+	return 0;
+}
+
+void function_uses_done(struct function_uses *u)
+{
+}
+
+const char *selection_function(const struct selection *s)
+{
+	return s->n_filters ? s->filters[0].text : NULL;
+}
+
 /* ---- stacks ---- */
 
 static void given(struct query *q, const char *type, const char *unit)
