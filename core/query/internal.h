@@ -14,7 +14,8 @@
  *     filter.c     filters on stacks
  *     trie.c       the merged prefix tree and its canonical order
  *     fold.c       sums by stack of all datasets into one prefix tree
- *     tree.c, merge_types.c, merge_pprof.c, points.c, groups.c, steps.c, labels.c    the results
+ *     tree.c, merge_types.c, merge_pprof.c, points.c, groups.c, steps.c, labels.c, diff.c    the results
+ *     diff_tree.c  a selection's tree and its baseline's in one
  */
 
 #include <assert.h>
@@ -132,6 +133,7 @@ struct symtab;
 struct memo_tree;
 struct memo_steps;
 struct memo_labels;
+struct memo_diff;
 
 /*
  * What a plan is for. LIGHT: sums of stacks; whole hours may be answered by rollups, without looking at their profiles.
@@ -176,6 +178,7 @@ struct query {
 	struct memo_points *points;
 	struct memo_steps *steps;
 	struct memo_labels *labels[2];
+	struct memo_diff *diff;
 	struct query *untyped;    /* the same without a type */
 	struct query *planned;    /* the same with a row for every profile, where cells answer for some here */
 	struct type_count *types;
@@ -462,6 +465,7 @@ void memo_merged_free(struct profile *p);
 void memo_points_free(struct memo_points *m);
 void memo_steps_free(struct memo_steps *m);
 void memo_labels_free(struct memo_labels *m);
+void memo_diff_free(struct memo_diff *m);
 
 /* points.c. Caller holds the lock. */
 struct memo_points {

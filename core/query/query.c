@@ -103,6 +103,7 @@ void query_unref(struct query *q)
 	memo_steps_free(q->steps);
 	memo_labels_free(q->labels[0]);
 	memo_labels_free(q->labels[1]);
+	memo_diff_free(q->diff);
 	free(q->types);
 	buf_done(&q->type_names);
 	free(q->hours);

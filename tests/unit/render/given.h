@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "core/query/diff.h"
 #include "core/render/render.h"
 
 struct query {
@@ -30,6 +31,8 @@ struct query {
 	size_t n_groups;
 	struct steps steps;
 	struct labels labels;
+	struct query *baseline; /* as of a selection with `vs` */
+	struct call_diff diff;  /* made on demand; given_done() ends it */
 };
 
 /* ---- results ---- */
@@ -52,12 +55,21 @@ const struct query_info *query_info(const struct query *q)
 
 struct query *query_baseline(struct query *q)
 {
-	return NULL;
+	return q->baseline;
 }
 
 int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err)
 {
 	*ret = &q->tree;
+	return 0;
+}
+
+int query_diff(struct query *q, const struct cancel *cancel, const struct call_diff **ret, struct error *err)
+{
+	assert_non_null(q->baseline);
+	if (!q->diff.after.nodes)
+		assert_int_equal(call_diff_make(&q->baseline->tree, &q->tree, q->selection.options.normalize, &q->diff), 0);
+	*ret = &q->diff;
 	return 0;
 }
 
@@ -209,6 +221,7 @@ static void _unused_ given_stacks(struct query *q, const char *folded)
 
 static void _unused_ given_done(struct query *q)
 {
+	call_diff_done(&q->diff);
 	free(q->text);
 	free(q->nodes);
 	free(q->frames);
