@@ -3,6 +3,7 @@
 
 #include "../format/format.h"
 #include "../wire/gz.h"
+#include "pprof_diff.h"
 #include "render.h"
 
 /* The merged selection, and single profiles as they came in, as gzipped pprof. */
@@ -22,9 +23,25 @@ static int put_gzipped(const struct profile *p, struct buf *out, struct error *e
 	return e < 0 ? e : buf_err(out);
 }
 
+/* Under `vs`. */
+static int diff_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	struct profile p;
+	int e = profile_init(&p, PROFILE_MAX);
+	if (e < 0)
+		return e;
+	e = pprof_diff(q, cancel, &p, err);
+	if (!e)
+		e = put_gzipped(&p, out, err);
+	profile_done(&p);
+	return e;
+}
+
 static int pprof_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	const struct profile *p;
+	if (query_baseline(q))
+		return diff_render(q, cancel, out, err);
 	int e = query_merged(q, cancel, &p, err);
 	if (e >= 0)
 		e = cancel_check(cancel);
@@ -55,5 +72,5 @@ int render_original(struct query *q, const struct ulid *id, const struct cancel 
 	return e;
 }
 
-const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE, true, pprof_render };
+const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE | RENDER_VS, true, pprof_render };
 const struct rendering render_default_pgo = { "default.pgo", RENDER_TYPE, true, pgo_render };

@@ -26,8 +26,9 @@ struct rendering {
 extern const struct rendering *const renderings[]; /* by name; NULL-terminated */
 const struct rendering *rendering_find(const char *name);
 
-extern const struct rendering render_callgraph, render_callgrind, render_default_pgo, render_firefox, render_otlp,
-	render_speedscope, render_functions_tsv, render_callers_txt, render_callees_txt, render_lines_tsv;
+extern const struct rendering render_callees_txt, render_callers_txt, render_callgraph, render_callgrind,
+	render_default_pgo, render_diff_folded, render_diff_json, render_diff_tsv, render_diff_txt, render_firefox,
+	render_functions_tsv, render_lines_tsv, render_otlp, render_speedscope;
 /* Of .profilefs/search/: not in the table. */
 extern const struct rendering render_search;
 extern const struct rendering render_flamegraph_svg, render_folded, render_top_txt, render_top_tsv, render_tree_txt,

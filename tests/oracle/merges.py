@@ -364,6 +364,72 @@ def check_rates(program, path):
     assert len(set(sums.values())) == 1, sums
 
 
+# ---- differences ----
+
+def difffolded(before, after):
+    """What difffolded prints: each stack of either with both counts."""
+    return {k: (before.get(k, 0), after.get(k, 0)) for k in set(before) | set(after)}
+
+
+def parse_difffolded(data):
+    out = {}
+    for line in data.decode('utf-8', 'surrogateescape').rstrip('\n').split('\n'):
+        stack, before, after = line.rsplit(' ', 2)
+        out[stack] = (int(before), int(after))
+    return out
+
+
+def check_diff(program, service, after, before):
+    """diff.* against the two sides, each as its own files tell it."""
+    path, base = '%s/all/cpu/%s' % (service, after), '%s/all/cpu/%s' % (service, before)
+    vs = '%s/vs/%s' % (path, before)
+    folded = [singles.parse_folded(program.cat(p + '/folded.txt')) for p in (base, path)]
+    assert_same(difffolded(*folded), parse_difffolded(program.cat(vs + '/diff.folded')))
+    tops = [{r['name']: (int(r['flat']), int(r['cum'])) for r in singles.parse_tsv(program.cat(p + '/top.tsv'))} for p in (base, path)]
+    rows = singles.parse_tsv(program.cat(vs + '/diff.tsv'))
+    got = {r['name']: tuple(int(r[c]) for c in ('self_before', 'total_before', 'self_after', 'total_after')) for r in rows}
+    expected = {k: tops[0].get(k, (0, 0)) + tops[1].get(k, (0, 0)) for k in set(tops[0]) | set(tops[1])}
+    assert_same(expected, got, 'function')
+    for i, r in enumerate(rows):
+        assert int(r['rank']) == i + 1 and int(r['self_change']) == int(r['self_after']) - int(r['self_before'])
+        assert (r['state'] == 'new') == (r['name'] not in tops[0]) and (r['state'] == 'gone') == (r['name'] not in tops[1]), r
+    changes = [abs(int(r['self_change'])) for r in rows]
+    assert changes == sorted(changes, reverse=True), 'ranks are not by change'
+    document = json.loads(program.cat(vs + '/diff.json'))
+    assert [(f['name'], f['self']['change'], f['state']) for f in document['functions']] == \
+        [(r['name'], int(r['self_change']), r['state']) for r in rows]
+    assert document['total']['change'] == sum(folded[1].values()) - sum(folded[0].values())
+    text = program.cat(vs + '/diff.txt').decode()
+    changed = [r for r in rows if r['state'] != 'same']
+    assert [line.split(None, 4)[4] for line in text.split('function\n', 1)[1].splitlines()] == [r['name'] for r in changed[:100]]
+
+
+def check_diff_base(program, service, after, before, directory):
+    """profile.pb.gz under vs is what `pprof -diff_base` makes of both sides."""
+    path, base = '%s/all/cpu/%s' % (service, after), '%s/all/cpu/%s' % (service, before)
+    files = [exports.save(program, p + '/profile.pb.gz', directory, n) for p, n in ((base, 'base.pb.gz'), (path, 'after.pb.gz'))]
+    ours = exports.save(program, '%s/vs/%s/profile.pb.gz' % (path, before), directory, 'diff.pb.gz')
+    for flags in (('-top',), ('-top', '-cum'), ('-top', '-lines')):
+        expected = pprof(*flags, '-sample_index=cpu', '-nodefraction=0', '-diff_base=' + files[0], files[1])
+        assert_same(singles.top_rows(expected), singles.top_rows(pprof(*flags, '-nodefraction=0', ours)), 'row')
+
+
+def check_normalized(program, service, after, before):
+    vs = '%s/all/cpu/%s/@normalize=1/vs/%s' % (service, after, before)
+    total = json.loads(program.cat(vs + '/diff.json'))['total']
+    assert abs(total['change']) <= 1000, 'normalised totals differ by %s' % total
+
+
+def check_diffs(report, program, directory):
+    for service, after, before in (('compile', 'process=1', 'process=2'), ('compile', 'process=2', 'process=1'),
+                                   ('compile', 'process=1', 'process=1'), ('compile', 'process=1', 'process=none')):
+        at = '%s/%s-%s' % (service, after, before)
+        report.check('diff/' + at, check_diff, program, service, after, before)
+        if before != 'process=none':  # of nothing, pprof takes no difference
+            report.check('diff-base/' + at, check_diff_base, program, service, after, before, directory)
+    report.check('diff-normalized', check_normalized, program, 'compile', 'process=1', 'process=2')
+
+
 def check_numbers(report, program, directory):
     for path in ('caddy/all/cpu', 'etcd/all/cpu', 'caddy/all/inuse_space'):
         report.check('numbers/functions/' + path, check_functions_tsv, program, path)
@@ -526,6 +592,7 @@ def check_all(report, program, directory):
     for option, flags in FLAGS.items():
         report.check('flags/' + option, check_flags, program, option, flags)
     check_numbers(report, program, directory)
+    check_diffs(report, program, directory)
     exports.check_all(report, program, directory)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
