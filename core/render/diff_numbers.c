@@ -107,13 +107,14 @@ static int tsv_render(struct query *q, const struct cancel *cancel, struct buf *
 	int e = diff_rows_of(q, cancel, &d, err);
 	if (e < 0)
 		return e;
-	buf_puts(out, "rank\tname\tstate\tself_before\tself_after\tself_change\ttotal_before\ttotal_after\ttotal_change\t"
-	              "moved\tunit\n");
+	buf_puts(out, "rank\tname\tstate\tself_before\tself_after\tself_change\ttotal_before\ttotal_after\t"
+	              "total_change\tmoved\tunit\n");
 	for (size_t i = 0; i < rows_wanted(q, &d); i++) {
 		const struct diff_row *r = &d.v[i];
 		int64_t self = sub_wrapping(r->self_after, r->self_before);
 		int64_t total = sub_wrapping(r->total_after, r->total_before);
-		const int64_t values[] = { r->self_before, r->self_after, self, r->total_before, r->total_after, total, r->moved };
+		const int64_t values[] = { r->self_before, r->self_after, self,    r->total_before,
+			                   r->total_after, total,         r->moved };
 		buf_printf(out, "%zu\t", i + 1);
 		tsv_field(out, r->name);
 		buf_printf(out, "\t%s\t", diff_state(r));
