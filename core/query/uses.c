@@ -42,10 +42,10 @@ static int str_order(const void *a, const void *b)
 }
 
 /* Services that may have the function, sorted, once each. */
-static int list_services(struct search *s)
+static int list_services(struct search *s, const struct query *planned)
 {
-	for (size_t i = 0; i < s->q->parts.n; i++) {
-		const struct qpart *p = &s->q->parts.v[i];
+	for (size_t i = 0; i < planned->parts.n; i++) {
+		const struct qpart *p = &planned->parts.v[i];
 		if (!has_string(p, s->name))
 			continue;
 		struct str *to = VEC_PUSH(&s->services);
@@ -139,7 +139,10 @@ int query_function_uses(struct query *q, const struct cancel *cancel, struct fun
 	_cleanup_(search_done) struct search s = { .q = q, .cancel = cancel };
 	const char *name = selection_function(q->sel);
 	s.name = name ? str_of(name) : (struct str){ "", 0 };
-	int e = list_services(&s);
+	struct query *planned; /* where rollups answer, the strings of a dataset are not read */
+	int e = query_planned(q, cancel, &planned, err);
+	if (e >= 0)
+		e = list_services(&s, planned);
 	for (size_t i = 0; i < s.services.n && e >= 0; i++)
 		e = add_service(&s, s.services.v[i], err);
 	if (e < 0)
