@@ -321,6 +321,18 @@ def check_pgo(program, directory):
     assert done.returncode == 0, 'of another type: %s' % done.stdout.decode(errors='replace')[-300:]
 
 
+# ---- back into a store ----
+
+def check_round_trip(program, path, name, listed, directory):
+    """What goes out as one of these formats and comes in again has the same stacks."""
+    service = 'back-' + re.sub(r'\W', '-', path + name)
+    code, said = program.ingest(service, [save(program, '%s/%s' % (path, name), directory, 'back-' + name)])
+    assert code == 0, said[:300]
+    types = program.ls('%s/all' % service)
+    assert listed in types, '%s became %s' % (path, types)
+    assert_near(path, folded(program, path), folded(program, '%s/all/%s' % (service, listed)))
+
+
 def check_each(report, program, path, directory):
     at = 'exports/' + path
     report.check(at + '/speedscope', check_speedscope, program, path)
@@ -330,6 +342,7 @@ def check_each(report, program, path, directory):
     report.check(at + '/firefox', check_firefox, program, path)
     report.check(at + '/otlp', check_otlp, program, path)
     report.check(at + '/otlp-proto', check_otlp_proto, program, path)
+    report.check(at + '/otlp-back', check_round_trip, program, path, 'otlp.pb', path.split('/')[2], directory)
 
 
 def check_all(report, program, directory):
