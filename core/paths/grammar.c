@@ -63,6 +63,7 @@ static const struct {
 	{ "weight", OPTION_WEIGHT },
 	{ "normalize", OPTION_NORMALIZE },
 	{ "exemplars", OPTION_EXEMPLARS },
+	{ "sort", OPTION_SORT },
 	{ "type", OPTION_TYPE },
 	{ "kind", OPTION_KIND },
 	{ "temporality", OPTION_TEMPORALITY },
@@ -388,17 +389,17 @@ int grammar_step(enum place at, const struct component *c, struct step_to *ret, 
 	return e;
 }
 
-bool grammar_renders(enum place at, bool has_type, bool has_baseline, const struct rendering *r)
+bool grammar_renders(enum place at, const struct selection *sel, const struct rendering *r)
 {
 	switch (at) {
 	case PLACE_TIME:
 		return r->where & RENDER_NO_TYPE;
 	case PLACE_TYPE:
-		return r->where & RENDER_TYPE;
+		return (r->where & RENDER_TYPE) || ((r->where & RENDER_FUNCTION) && selection_function(sel));
 	case PLACE_BASE:
 		return r->where & RENDER_VS;
 	case PLACE_BY:
-		return has_type && (r->where & RENDER_BY) && (!has_baseline || (r->where & RENDER_VS));
+		return sel->type && (r->where & RENDER_BY) && (!sel->baseline || (r->where & RENDER_VS));
 	default:
 		return false;
 	}

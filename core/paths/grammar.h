@@ -24,6 +24,7 @@ enum place {
 	PLACE_PROFILES,  /* profiles/ */
 	PLACE_FUNCTIONS, /* functions/ */
 	PLACE_CONTROL,   /* .profilefs/ */
+	PLACE_SEARCH,    /* .profilefs/search/ */
 };
 
 enum component_kind {
@@ -62,6 +63,7 @@ enum option {
 	OPTION_WEIGHT,
 	OPTION_NORMALIZE,
 	OPTION_EXEMPLARS,
+	OPTION_SORT,
 	/* how files are taken: above a time only */
 	OPTION_TYPE,
 	OPTION_KIND,
@@ -121,7 +123,7 @@ struct step_to {
 int grammar_step(enum place at, const struct component *c, struct step_to *ret, struct error *err);
 
 /* Whether a rendering is a file of directories of this kind. */
-bool grammar_renders(enum place at, bool has_type, bool has_baseline, const struct rendering *r);
+bool grammar_renders(enum place at, const struct selection *sel, const struct rendering *r);
 
 /* Names that desktops and editors look for in every directory. */
 bool grammar_never(const char *text);

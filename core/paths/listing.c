@@ -118,7 +118,7 @@ static int list_root(struct lister *s, struct error *err)
 
 static int list_control(struct lister *s)
 {
-	int e = 0;
+	int e = add_str(s, NODE_DIR, "search");
 	const char *name;
 	for (size_t i = 0; !e && (name = control_name(s->tree, i)); i++)
 		e = add_str(s, NODE_FILE, name);
@@ -168,10 +168,9 @@ static int list_service(struct lister *s, struct error *err)
 static int add_renderings(struct lister *s, const struct query *q)
 {
 	bool timed = q && query_has_moments(q);
-	bool typed = s->sel->type != NULL, compares = s->sel->baseline != NULL;
 	int e = 0;
 	for (size_t i = 0; !e && renderings[i]; i++)
-		if (grammar_renders(s->dir->place, typed, compares, renderings[i]) &&
+		if (grammar_renders(s->dir->place, s->sel, renderings[i]) &&
 		    (timed || !(renderings[i]->where & RENDER_MOMENTS)))
 			e = add_str(s, NODE_FILE, renderings[i]->name);
 	return e;
@@ -412,6 +411,8 @@ static int list(struct lister *s, struct error *err)
 		return list_vs(s, err);
 	case PLACE_BASE:
 		return add_renderings(s, NULL);
+	case PLACE_SEARCH:
+		return 0;
 	case PLACE_BY:
 		return list_by(s, err);
 	case PLACE_PROFILES:

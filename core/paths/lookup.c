@@ -74,12 +74,16 @@ static int new_dir(struct lookup *l, enum place place, enum node_life life, stru
 	return 0;
 }
 
-static int new_rendering(struct lookup *l, const struct rendering *r, struct node **ret, struct error *err)
+/* Of a selection of its own (taken; may be NULL: the directory's). */
+static int new_rendering(struct lookup *l, const struct rendering *r, struct selection *sel, struct node **ret,
+                         struct error *err)
 {
+	_cleanup_(selection_freep) struct selection *s = sel;
 	_cleanup_(node_unrefp) struct node *n = NULL;
 	int e = node_new(l->dir, l->name, NODE_FILE, &n, err);
 	if (e)
 		return e;
+	n->sel = TAKE_PTR(s);
 	n->file = FILE_RENDERING;
 	n->rendering = r;
 	e = file_plan(n, l->cancel, err);
@@ -300,9 +304,9 @@ static int lookup_alias(struct lookup *l, struct node **ret, struct error *err)
 static int lookup_file(struct lookup *l, const struct rendering *r, struct node **ret, struct error *err)
 {
 	const struct selection *sel = node_selection(l->dir);
-	if (!grammar_renders(l->dir->place, sel->type != NULL, sel->baseline != NULL, r))
+	if (!grammar_renders(l->dir->place, sel, r))
 		return absent(l, err);
-	return new_rendering(l, r, ret, err);
+	return new_rendering(l, r, NULL, ret, err);
 }
 
 /* A whole day in vs/ is listed as a link. */
@@ -501,13 +505,42 @@ static int lookup_function(struct lookup *l, struct node **ret, struct error *er
 	return new_link(l, &target, ret, err);
 }
 
+/* ---- .profilefs/search/ ---- */
+
+#define SEARCH_DAYS 7
+
+/* NAME.tsv: the calls of a function by all services, today and on the six days before. */
+static int lookup_search(struct lookup *l, struct node **ret, struct error *err)
+{
+	_buf_ struct buf name = BUF_INIT(COMPONENT_MAX);
+	size_t len = strlen(l->name), end = strlen(".tsv");
+	if (len <= end || strcmp(l->name + len - end, ".tsv") != 0)
+		return absent(l, err);
+	pct_decode(&name, (struct str){ l->name, len - end });
+	if (buf_err(&name) || memchr(name.data, '\0', name.len))
+		return absent(l, err);
+	_cleanup_(selection_freep) struct selection *sel = selection_new();
+	if (!sel)
+		return -ENOMEM;
+	int32_t today = time_day(tree_now(l->tree));
+	sel->from = times_day_span(today - SEARCH_DAYS + 1).from;
+	sel->to = times_day_span(today).to;
+	sel->has_time = true;
+	int e = selection_add_filter(sel, FILTER_FUNCTION, raw_of(&name), err);
+	return e ? e : new_rendering(l, &render_search, TAKE_PTR(sel), ret, err);
+}
+
 static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 {
 	switch (l->dir->place) {
 	case PLACE_ROOT:
 		return lookup_root(l, ret, err);
 	case PLACE_CONTROL:
+		if (!strcmp(l->name, "search"))
+			return new_dir(l, PLACE_SEARCH, LIFE_GRAMMAR, NULL, ret, err);
 		return control_lookup(l->dir, l->name, ret, err);
+	case PLACE_SEARCH:
+		return lookup_search(l, ret, err);
 	case PLACE_BY:
 		return lookup_value(l, ret, err);
 	case PLACE_PROFILES:

@@ -198,6 +198,8 @@ static int narrow_option(struct selection *sel, const struct component *c, bool 
 		return set_flag(c, "0", "1", &o->normalize, err);
 	case OPTION_EXEMPLARS:
 		return set_flag(c, "0", "1", &o->exemplars, err);
+	case OPTION_SORT:
+		return set_flag(c, "flat", "cum", &o->sort_cum, err);
 	case OPTION_TYPE:
 	case OPTION_KIND:
 		return check_word(c, err);

@@ -172,7 +172,9 @@ struct query {
 	bool no_cells;            /* some cell is damaged */
 	uint64_t rolled;          /* profiles that cells answered for when samples were last summed */
 	struct symtab *symtab;
-	struct memo_tree *tree;
+	struct memo_tree *trees[BY_ADDRESS + 1]; /* by granularity */
+	pthread_mutex_t merge_lock; /* guards merged; taken before `lock` */
+	struct profile *merged;
 	struct memo_points *points;
 	struct memo_steps *steps;
 	struct memo_labels *labels[2];
@@ -461,6 +463,7 @@ int merge_types(struct query *q, struct fold *fold, struct merged_types *ret, co
 /* ---- memos ---- */
 
 void memo_tree_free(struct memo_tree *m);
+void memo_merged_free(struct profile *p);
 void memo_points_free(struct memo_points *m);
 void memo_steps_free(struct memo_steps *m);
 void memo_labels_free(struct memo_labels *m);

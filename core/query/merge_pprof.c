@@ -507,3 +507,25 @@ int query_profile(struct query *q, const struct cancel *cancel, struct profile *
 		*ret = p;
 	return r;
 }
+
+void memo_merged_free(struct profile *p)
+{
+	if (!p)
+		return;
+	profile_done(p);
+	free(p);
+}
+
+int query_merged(struct query *q, const struct cancel *cancel, const struct profile **ret, struct error *err)
+{
+	pthread_mutex_lock(&q->merge_lock);
+	struct profile *p = q->merged ? NULL : calloc(1, sizeof *p);
+	int r = q->merged ? 0 : p ? query_profile(q, cancel, p, err) : out_of_memory(err);
+	if (r >= 0 && !q->merged)
+		q->merged = TAKE_PTR(p);
+	if (r >= 0)
+		*ret = q->merged;
+	pthread_mutex_unlock(&q->merge_lock);
+	free(p);
+	return r;
+}

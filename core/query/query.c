@@ -13,6 +13,7 @@ static struct query *query_alloc(struct view *v, const struct selection *sel, en
 		return NULL;
 	atomic_init(&q->refs, 1);
 	pthread_mutex_init(&q->lock, NULL);
+	pthread_mutex_init(&q->merge_lock, NULL);
 	q->arena = ARENA_INIT(ARENA_MAX);
 	q->view = view_ref(v);
 	q->mode = mode;
@@ -95,7 +96,9 @@ void query_unref(struct query *q)
 	query_unref(q->baseline);
 	query_unref(q->untyped);
 	query_unref(q->planned);
-	memo_tree_free(q->tree);
+	for (size_t i = 0; i < ARRAY_SIZE(q->trees); i++)
+		memo_tree_free(q->trees[i]);
+	memo_merged_free(q->merged);
 	memo_points_free(q->points);
 	memo_steps_free(q->steps);
 	memo_labels_free(q->labels[0]);
@@ -109,6 +112,7 @@ void query_unref(struct query *q)
 	arena_done(&q->arena);
 	selection_free(q->sel);
 	view_unref(q->view);
+	pthread_mutex_destroy(&q->merge_lock);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }

@@ -88,12 +88,17 @@ struct call_tree {
 
 /* The merged call tree after filters, at the selection's granularity. Borrowed until query_unref(). */
 int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err);
+/* The same at another granularity. */
+int query_tree_by(struct query *q, enum granularity by, const struct cancel *cancel, const struct call_tree **ret,
+                  struct error *err);
 
 /*
  * The merged selection as pprof, of the selected type (all types of a selection without one). *ret need not be
  * initialised before; the caller ends it by profile_done().
  */
 int query_profile(struct query *q, const struct cancel *cancel, struct profile *ret, struct error *err);
+/* The same, kept for all who ask. Borrowed until query_unref(). */
+int query_merged(struct query *q, const struct cancel *cancel, const struct profile **ret, struct error *err);
 
 /* ---- without samples ---- */
 
@@ -139,6 +144,29 @@ struct steps {
 };
 
 int query_steps(struct query *q, const struct cancel *cancel, const struct steps **ret, struct error *err);
+
+/* ---- uses of a function ---- */
+
+/* What one service spends in a function: of one type, where that is not nothing. */
+struct function_use {
+	struct str service; /* borrowed from the query */
+	char type[128], unit[64];
+	int64_t self, total;
+	uint64_t profiles;   /* that have it */
+	int64_t first, last; /* starts of these */
+};
+
+struct function_uses {
+	struct function_use *v; /* by service, then type */
+	size_t n, cap;
+};
+
+/*
+ * Of the function that the selection's @function= names, of all types. A service none of whose datasets have the name
+ * among their strings costs no more than these.
+ */
+int query_function_uses(struct query *q, const struct cancel *cancel, struct function_uses *ret, struct error *err);
+void function_uses_done(struct function_uses *u);
 
 /* ---- labels and types ---- */
 

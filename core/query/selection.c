@@ -89,6 +89,14 @@ int selection_add_filter(struct selection *s, enum filter_kind kind, struct str 
 	return 0;
 }
 
+const char *selection_function(const struct selection *s)
+{
+	for (size_t i = s->n_filters; i-- > 0;)
+		if (s->filters[i].kind == FILTER_FUNCTION)
+			return s->filters[i].text;
+	return NULL;
+}
+
 /* true where text is NULL or could be copied. */
 static bool copy_text(const char *text, char **ret)
 {
@@ -174,7 +182,8 @@ static void key_options(const struct render_options *o, struct buf *out)
 	buf_svarint(out, o->step);
 	buf_u8(out, (uint8_t)o->granularity);
 	buf_svarint(out, o->limit);
-	buf_u8(out, (uint8_t)(o->log_scale | o->weight_value << 1 | o->normalize << 2 | o->exemplars << 3));
+	buf_u8(out, (uint8_t)(o->log_scale | o->weight_value << 1 | o->normalize << 2 | o->exemplars << 3 |
+	                     o->sort_cum << 4));
 	key_text(out, 'u', o->unit);
 }
 

@@ -24,7 +24,7 @@ struct render_options {
 	enum granularity granularity;
 	int64_t limit;    /* 0: the rendering's default */
 	char *unit;       /* NULL: chosen */
-	bool log_scale, weight_value, normalize, exemplars;
+	bool log_scale, weight_value, normalize, exemplars, sort_cum;
 };
 
 struct selection {
@@ -51,6 +51,9 @@ DEFINE_CLEANUP(struct selection *, selection_free);
 
 int selection_add_matcher(struct selection *s, struct str key, enum match_op op, struct str value, struct error *err);
 int selection_add_filter(struct selection *s, enum filter_kind kind, struct str text, struct error *err);
+
+/* The name of the last @function= filter; NULL where there is none. Borrowed. */
+const char *selection_function(const struct selection *s);
 
 /*
  * A canonical text of what is selected and how it is rendered: equal for paths that mean the same (order of matchers,

@@ -105,7 +105,8 @@ static int tree_fill(struct query *q, const struct fold *fold, struct memo_tree 
 	return 0;
 }
 
-static int tree_make(struct query *q, const struct cancel *cancel, struct memo_tree *m, struct error *err)
+static int tree_make(struct query *q, enum granularity by, const struct cancel *cancel, struct memo_tree *m,
+                     struct error *err)
 {
 	_sums_ struct sums sums = { 0 };
 	_fold_ struct fold fold = { 0 };
@@ -114,6 +115,7 @@ static int tree_make(struct query *q, const struct cancel *cancel, struct memo_t
 		r = values_read(q, WANT_MAIN, cancel, &sums, err);
 	if (r >= 0)
 		r = fold_init(&fold, q, q->symtab, false, 1);
+	fold.granularity = by;
 	if (r >= 0)
 		r = fold_sums(&fold, &sums, 0, cancel, err);
 	if (r >= 0)
@@ -121,30 +123,36 @@ static int tree_make(struct query *q, const struct cancel *cancel, struct memo_t
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 
-static int tree_once(struct query *q, const struct cancel *cancel, struct error *err)
+static int tree_once(struct query *q, enum granularity by, const struct cancel *cancel, struct error *err)
 {
-	if (q->tree)
+	if (q->trees[by])
 		return 0;
 	struct memo_tree *m = calloc(1, sizeof *m);
-	int r = m ? tree_make(q, cancel, m, err) : out_of_memory(err);
+	int r = m ? tree_make(q, by, cancel, m, err) : out_of_memory(err);
 	if (r >= 0)
-		q->tree = m;
+		q->trees[by] = m;
 	else
 		memo_tree_free(m);
 	return r;
 }
 
-int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err)
+int query_tree_by(struct query *q, enum granularity by, const struct cancel *cancel, const struct call_tree **ret,
+                  struct error *err)
 {
 	pthread_mutex_lock(&q->lock);
-	int r = q->cells.n && q->no_cells ? ERR_CORRUPT : tree_once(q, cancel, err);
+	int r = q->cells.n && q->no_cells ? ERR_CORRUPT : tree_once(q, by, cancel, err);
 	bool without_cells = r < 0 && q->cells.n && q->no_cells;
 	if (r >= 0)
-		*ret = &q->tree->tree;
+		*ret = &q->trees[by]->tree;
 	pthread_mutex_unlock(&q->lock);
 	if (!without_cells)
 		return r;
 	struct query *planned;
 	r = query_planned(q, cancel, &planned, err);
-	return r < 0 ? r : query_tree(planned, cancel, ret, err);
+	return r < 0 ? r : query_tree_by(planned, by, cancel, ret, err);
+}
+
+int query_tree(struct query *q, const struct cancel *cancel, const struct call_tree **ret, struct error *err)
+{
+	return query_tree_by(q, q->sel->options.granularity, cancel, ret, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../base/vec.h"
+#include "stack_text.h"
 #include "text.h"
 
 /*
@@ -9,7 +9,6 @@
  * negative ones stay; stacks of zero are left out. A sample without any frame is `[no stack]`.
  */
 
-#define PATH_MAX_BYTES ((size_t)256 << 20)
 #define POLL_EVERY 1024
 
 static void put_name(struct buf *out, const struct frame *f, enum granularity g)
@@ -22,29 +21,11 @@ static void put_name(struct buf *out, const struct frame *f, enum granularity g)
 	}
 }
 
-/* The names from the root to the current node, and where each of them begins. */
-struct path {
-	struct buf text;
-	VEC(size_t) starts;
-};
-
-static void path_done(struct path *p)
+static int enter(struct stack_text *p, const struct frame *f, enum granularity g, uint32_t depth)
 {
-	buf_done(&p->text);
-	VEC_DONE(&p->starts);
-}
-
-/* depth: of the frame, from 1. */
-static int path_enter(struct path *p, const struct frame *f, enum granularity g, uint32_t depth)
-{
-	if (depth <= p->starts.n) {
-		p->text.len = p->starts.v[depth - 1];
-		p->starts.n = depth - 1;
-	}
-	size_t *start = VEC_PUSH(&p->starts);
-	if (!start)
-		return -ENOMEM;
-	*start = p->text.len;
+	int e = stack_text_enter(p, depth);
+	if (e < 0)
+		return e;
 	if (depth > 1)
 		buf_putc(&p->text, ';');
 	put_name(&p->text, f, g);
@@ -65,13 +46,13 @@ static int folded_render(struct query *q, const struct cancel *cancel, struct bu
 	int e = query_tree(q, cancel, &t, err);
 	if (e < 0)
 		return e;
-	_cleanup_(path_done) struct path path = { .text = BUF_INIT(PATH_MAX_BYTES) };
+	_stack_text_ struct stack_text path = STACK_TEXT_INIT;
 	enum granularity g = query_selection(q)->options.granularity;
 	if (t->n_nodes && t->nodes[0].self)
 		put_line(out, "[no stack]", 10, t->nodes[0].self);
 	for (uint32_t i = 1; i < t->n_nodes && !buf_err(out); i++) {
 		const struct call_node *n = &t->nodes[i];
-		e = path_enter(&path, &t->frames[n->frame], g, n->depth);
+		e = enter(&path, &t->frames[n->frame], g, n->depth);
 		if (!e && i % POLL_EVERY == 0)
 			e = cancel_check(cancel);
 		if (e < 0)

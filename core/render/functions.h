@@ -16,8 +16,8 @@ struct function {
 	struct str name; /* as pprof prints it: "main.work", "[libc.so.6]", "<unknown>" */
 	struct str file; /* "" where it is unknown */
 	int64_t flat, cum;
-	enum inlining inlining; /* set by functions_inlining() */
-	bool kept;              /* the caller's choice, for functions_inlining() */
+	enum inlining inlining; /* set by edges_inlining() */
+	bool kept;              /* the caller's choice, for edges_of() */
 };
 
 struct functions {
@@ -33,10 +33,3 @@ int functions_of(const struct call_tree *t, enum granularity g, const struct can
                  struct functions *ret);
 void functions_done(struct functions *f);
 #define _functions_ _cleanup_(functions_done)
-
-/*
- * Tells how functions were reached: calls between kept functions, over those that are not, of less than
- * min_edge left out.
- */
-int functions_inlining(struct functions *f, const struct call_tree *t, uint64_t min_edge,
-                       const struct cancel *cancel);

@@ -70,7 +70,7 @@ static int choose_rows(struct metrics *s, struct ranked *order)
 	qsort(order, n, sizeof *order, by_group);
 	for (size_t i = 0; i < n; i++) {
 		size_t g = order[i].group;
-		s->rows[s->n_rows++] = (struct metric_row){ steps->groups[g], steps->v + g * steps->n };
+		s->rows[s->n_rows++] = (struct metric_row){ steps->groups[g], steps->v + g * steps->n, g };
 	}
 	s->n_others = steps->n_groups - n;
 	if (!s->n_others)
@@ -79,7 +79,7 @@ static int choose_rows(struct metrics *s, struct ranked *order)
 	if (e < 0)
 		return e;
 	name_other(s);
-	s->rows[s->n_rows++] = (struct metric_row){ str_of(s->other_name), s->other };
+	s->rows[s->n_rows++] = (struct metric_row){ str_of(s->other_name), s->other, SIZE_MAX };
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 struct metric_row {
 	struct str name;       /* label value; "" without by-LABEL, or where the label is absent */
 	const struct step *v;  /* metrics.steps->n of them */
+	size_t group;          /* of query_groups(); SIZE_MAX for `other` */
 };
 
 struct metrics {

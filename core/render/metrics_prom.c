@@ -10,6 +10,10 @@
  *     profilefs_TYPE_rate[_UNIT]_per_second   the same per second of covered time
  *     profilefs_TYPE_average[_UNIT]           instantaneous types: instead of both
  *
+ * With @exemplars=1 also a counter, since only these may carry exemplars:
+ *
+ *     profilefs_TYPE_profiles_total           profiles so far; the exemplar is the greatest of the step
+ *
  * in seconds and bytes. Names end in their unit, as UNIT lines ask for, and in none of the suffixes that
  * belong to other types of metrics (`_sum`, `_count`). Steps without a value have no sample.
  */
@@ -80,10 +84,10 @@ static void put_label(struct buf *out, const char *key, struct str value)
 	buf_putc(out, '"');
 }
 
-/* A label name that is valid, not reserved, and none of the two that every sample has. */
+/* A label name that is valid, not reserved, and none of those that samples have. */
 static void put_by_name(struct buf *out, const char *by)
 {
-	bool taken = !strcmp(by, "service") || !strcmp(by, "type");
+	bool taken = !strcmp(by, "service") || !strcmp(by, "type") || !strcmp(by, "function");
 	if (taken || !strncmp(by, "__", 2) || !by[0])
 		buf_puts(out, "label_");
 	put_sanitised(out, str_of(by), !out->len);
@@ -105,6 +109,11 @@ static void put_labels(struct buf *out, const struct query_info *info, const str
 		buf_putc(&name, 0);
 		buf_putc(out, ',');
 		put_label(out, buf_err(&name) ? "label" : (const char *)name.data, row);
+	}
+	const char *function = selection_function(sel);
+	if (function) {
+		buf_putc(out, ',');
+		put_label(out, "function", str_of(function));
 	}
 	buf_puts(out, "} ");
 }
@@ -152,6 +161,92 @@ static int put_metric(struct buf *out, struct query *q, const struct metrics *s,
 	return buf_err(&head);
 }
 
+/* ---- exemplars ---- */
+
+/* The greatest profile of each step and group: indices of points, or UINT32_MAX. */
+struct exemplars {
+	const struct point *points;
+	uint32_t *best;
+};
+
+static void exemplars_done(struct exemplars *e)
+{
+	free(e->best);
+}
+
+static int exemplars_of(struct query *q, const struct steps *s, const struct cancel *cancel, struct exemplars *ret,
+                        struct error *err)
+{
+	size_t n, cells = s->n * s->n_groups;
+	int e = query_points(q, cancel, &ret->points, &n, err);
+	if (e < 0)
+		return e;
+	ret->best = malloc((cells + 1) * sizeof *ret->best);
+	if (!ret->best)
+		return -ENOMEM;
+	memset(ret->best, 0xff, (cells + 1) * sizeof *ret->best);
+	for (size_t i = 0; i < n && i < UINT32_MAX; i++) {
+		const struct point *p = &ret->points[i];
+		uint64_t at = p->time < s->from ? s->n : (uint64_t)(p->time - s->from) / (uint64_t)s->step;
+		if (at >= s->n || p->group >= s->n_groups)
+			continue;
+		uint32_t *best = &ret->best[p->group * s->n + at];
+		if (*best == UINT32_MAX || magnitude(ret->points[*best].value) < magnitude(p->value))
+			*best = (uint32_t)i;
+	}
+	return 0;
+}
+
+static void put_exemplar(struct buf *out, const struct metrics *s, const struct point *p)
+{
+	char id[ULID_LEN + 1];
+	buf_printf(out, " # {profile_id=\"%s\"} ", ulid_format(&p->id, id));
+	put_number(out, (double)p->value * s->factor);
+	buf_putc(out, ' ');
+	put_timestamp(out, p->time);
+}
+
+static void put_counter_row(struct buf *out, const struct metrics *s, const struct metric_row *row,
+                            const struct buf *head, const struct exemplars *ex)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < s->steps->n && !buf_err(out); i++) {
+		if (!row->v[i].profiles)
+			continue;
+		count += row->v[i].profiles;
+		buf_put(out, head->data, head->len);
+		buf_printf(out, "%llu ", (unsigned long long)count);
+		put_timestamp(out, s->steps->from + (int64_t)i * s->steps->step);
+		uint32_t best = row->group == SIZE_MAX ? UINT32_MAX : ex->best[row->group * s->steps->n + i];
+		if (best != UINT32_MAX)
+			put_exemplar(out, s, &ex->points[best]);
+		buf_putc(out, '\n');
+	}
+}
+
+static int put_counter(struct buf *out, struct query *q, const struct metrics *s, const struct cancel *cancel,
+                       struct error *err)
+{
+	_cleanup_(exemplars_done) struct exemplars ex = { 0 };
+	_buf_ struct buf name = BUF_INIT(512), head = BUF_INIT(1 << 20);
+	int e = exemplars_of(q, s->steps, cancel, &ex, err);
+	if (e < 0)
+		return e;
+	buf_puts(&name, "profilefs_");
+	put_sanitised(&name, str_of(query_info(q)->type), false);
+	buf_puts(&name, "_profiles");
+	buf_printf(out, "# TYPE %.*s counter\n", (int)name.len, (const char *)name.data);
+	buf_printf(out, "# HELP %.*s Profiles since the first step.\n", (int)name.len, (const char *)name.data);
+	for (size_t i = 0; i < s->n_rows && !buf_err(&head); i++) {
+		buf_reset(&head);
+		buf_put(&head, name.data, name.len);
+		buf_puts(&head, "_total");
+		put_labels(&head, query_info(q), query_selection(q), s->rows[i].name);
+		put_counter_row(out, s, &s->rows[i], &head, &ex);
+	}
+	return buf_err(&head);
+}
+
 static int metrics_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	_metrics_ struct metrics s = { 0 };
@@ -165,6 +260,8 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 	if (!e && !s.instant)
 		e = put_metric(out, q, &s, "rate",
 		               "Per second of covered time in the step that begins at the timestamp.");
+	if (!e && query_selection(q)->options.exemplars)
+		e = put_counter(out, q, &s, cancel, err);
 	if (e < 0)
 		return e;
 	buf_puts(out, "# EOF\n");

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
+
 #include "../format/format.h"
 #include "../wire/gz.h"
+#include "pprof_diff.h"
 #include "render.h"
 
 /* The merged selection, and single profiles as they came in, as gzipped pprof. */
@@ -20,17 +23,39 @@ static int put_gzipped(const struct profile *p, struct buf *out, struct error *e
 	return e < 0 ? e : buf_err(out);
 }
 
-static int pprof_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+/* Under `vs`. */
+static int diff_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
-	struct profile p = { 0 };
-	int e = query_profile(q, cancel, &p, err);
+	struct profile p;
+	int e = profile_init(&p, PROFILE_MAX);
 	if (e < 0)
 		return e;
-	e = cancel_check(cancel);
+	e = pprof_diff(q, cancel, &p, err);
 	if (!e)
 		e = put_gzipped(&p, out, err);
 	profile_done(&p);
 	return e;
+}
+
+static int pprof_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	const struct profile *p;
+	if (query_baseline(q))
+		return diff_render(q, cancel, out, err);
+	int e = query_merged(q, cancel, &p, err);
+	if (e >= 0)
+		e = cancel_check(cancel);
+	return e < 0 ? e : put_gzipped(p, out, err);
+}
+
+/*
+ * For `go build -pgo`: the merged profile of a type that it weighs calls by; of other types nothing, which it takes
+ * for no profile.
+ */
+static int pgo_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	const char *type = query_info(q)->type;
+	return strcmp(type, "cpu") && strcmp(type, "samples") ? 0 : pprof_render(q, cancel, out, err);
 }
 
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,
@@ -47,4 +72,5 @@ int render_original(struct query *q, const struct ulid *id, const struct cancel 
 	return e;
 }
 
-const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE, true, pprof_render };
+const struct rendering render_pprof = { "profile.pb.gz", RENDER_TYPE | RENDER_VS, true, pprof_render };
+const struct rendering render_default_pgo = { "default.pgo", RENDER_TYPE, true, pgo_render };

@@ -9,11 +9,12 @@
 #include "../query/query.h"
 
 enum render_where {
-	RENDER_TYPE = 1,    /* at or below a TYPE */
-	RENDER_NO_TYPE = 2, /* below a TIME without a TYPE */
-	RENDER_BY = 4,      /* inside by-LABEL below a TYPE */
-	RENDER_VS = 8,      /* below vs */
-	RENDER_MOMENTS = 16, /* beside these: listed only where samples say when they were taken */
+	RENDER_TYPE = 1,      /* at or below a TYPE */
+	RENDER_NO_TYPE = 2,   /* below a TIME without a TYPE */
+	RENDER_BY = 4,        /* inside by-LABEL below a TYPE */
+	RENDER_VS = 8,        /* below vs */
+	RENDER_MOMENTS = 16,  /* beside these: listed only where samples say when they were taken */
+	RENDER_FUNCTION = 32, /* below a TYPE, where @function= stands */
 };
 
 struct rendering {
@@ -26,10 +27,14 @@ struct rendering {
 extern const struct rendering *const renderings[]; /* by name; NULL-terminated */
 const struct rendering *rendering_find(const char *name);
 
-extern const struct rendering render_flamegraph_html, render_flamegraph_svg, render_folded, render_top_txt,
-	render_top_tsv, render_tree_txt, render_pprof, render_metrics_prom, render_metrics_csv, render_heatmap_svg,
-	render_heatmap_csv, render_labels_json, render_info_json, render_subsecond_svg,
-	render_timeline_svg;
+extern const struct rendering render_callees_txt, render_callers_txt, render_callgraph, render_callgrind,
+	render_default_pgo, render_diff_folded, render_diff_json, render_diff_tsv, render_diff_txt, render_firefox,
+	render_flamegraph_html, render_flamegraph_svg, render_folded, render_functions_tsv, render_heatmap_csv,
+	render_heatmap_svg, render_info_json, render_labels_json, render_lines_tsv, render_metrics_csv,
+	render_metrics_prom, render_otlp, render_pprof, render_speedscope, render_subsecond_svg, render_timeline_svg,
+	render_top_tsv, render_top_txt, render_tree_txt;
+/* Of .profilefs/search/: not in the table. */
+extern const struct rendering render_search;
 
 /* One profile as it came in, gzipped: what a file in profiles/ holds. */
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,

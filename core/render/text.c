@@ -298,6 +298,12 @@ void put_frame(struct buf *out, const struct frame *f, enum granularity g)
 
 /* ---- selections ---- */
 
+struct str function_title(const struct selection *s)
+{
+	const char *name = selection_function(s);
+	return str_of(name ? name : "");
+}
+
 struct str service_title(const struct selection *s)
 {
 	return s->service ? str_of(s->service) : STR("all services");

@@ -27,6 +27,11 @@ static inline int64_t add_wrapping(int64_t a, int64_t b)
 	return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
+static inline int64_t sub_wrapping(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 static inline uint64_t magnitude(int64_t v)
 {
 	return v < 0 ? -(uint64_t)v : (uint64_t)v;
@@ -64,6 +69,8 @@ bool frame_is_unknown(const struct frame *f);
 
 /* ---- selections ---- */
 
+/* The function that the selection is about; "" where it is about none. */
+struct str function_title(const struct selection *s);
 /* "checkout", "all services" */
 struct str service_title(const struct selection *s);
 /* "2026-11-22 14:00:00 UTC to ...", of the selection or, where that is unbounded, of its profiles. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "functions.h"
+#include "tsv.h"
 
-/* Every function, for programs: exact integers in the canonical unit, the greatest flat first. */
+/* Every function, for programs: exact integers in the canonical unit, the greatest flat (or cum) first. */
 
 static int by_flat(const void *a, const void *b)
 {
@@ -11,33 +12,21 @@ static int by_flat(const void *a, const void *b)
 	return l->cum != r->cum ? CMP(r->cum, l->cum) : str_cmp(l->name, r->name);
 }
 
-/* Tabs and line ends would make further columns and rows. */
-static void put_field(struct buf *out, struct str s)
+static int by_cum(const void *a, const void *b)
 {
-	for (size_t i = 0; i < s.len; i++)
-		buf_putc(out, s.s[i] == '\t' || s.s[i] == '\n' || s.s[i] == '\r' ? ' ' : s.s[i]);
-}
-
-static void put_percent(struct buf *out, int64_t value, int64_t total)
-{
-	put_decimal(out, total ? 100 * ((double)value / (double)total) : 0, 6);
+	const struct function *l = a, *r = b;
+	return l->cum != r->cum ? CMP(r->cum, l->cum) : by_flat(a, b);
 }
 
 static void put_row(struct buf *out, const struct function *f, int64_t total, const char *unit)
 {
-	put_field(out, f->name);
+	tsv_field(out, f->name);
 	buf_putc(out, '\t');
-	buf_i64(out, f->flat);
+	tsv_value(out, f->flat, total);
+	tsv_value(out, f->cum, total);
+	tsv_field(out, str_of(unit));
 	buf_putc(out, '\t');
-	put_percent(out, f->flat, total);
-	buf_putc(out, '\t');
-	buf_i64(out, f->cum);
-	buf_putc(out, '\t');
-	put_percent(out, f->cum, total);
-	buf_putc(out, '\t');
-	put_field(out, str_of(unit));
-	buf_putc(out, '\t');
-	put_field(out, f->file);
+	tsv_field(out, f->file);
 	buf_putc(out, '\n');
 }
 
@@ -52,7 +41,8 @@ static int top_render(struct query *q, const struct cancel *cancel, struct buf *
 	if (e < 0)
 		return e;
 	if (fs.v.n)
-		qsort(fs.v.v, fs.v.n, sizeof *fs.v.v, by_flat);
+		qsort(fs.v.v, fs.v.n, sizeof *fs.v.v,
+		      query_selection(q)->options.sort_cum ? by_cum : by_flat);
 	int64_t limit = query_selection(q)->options.limit;
 	size_t n = limit > 0 && (uint64_t)limit < fs.v.n ? (size_t)limit : fs.v.n;
 	buf_puts(out, "name\tflat\tflat%\tcum\tcum%\tunit\tfile\n");

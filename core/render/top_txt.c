@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "functions.h"
+#include "graph.h"
 
 /*
  * What `pprof -symbolize=none -top` prints of the same selection: behaviour of github.com/google/pprof
@@ -38,6 +38,16 @@ static int by_flat(const void *a, const void *b)
 	return order ? order : CMP(magnitude(r->cum), magnitude(l->cum));
 }
 
+static int by_cum(const void *a, const void *b)
+{
+	const struct function *l = *(const struct function *const *)a, *r = *(const struct function *const *)b;
+	uint64_t lc = magnitude(l->cum), rc = magnitude(r->cum);
+	if (lc != rc)
+		return lc > rc ? -1 : 1;
+	int order = str_cmp(l->name, r->name);
+	return order ? order : CMP(magnitude(r->flat), magnitude(l->flat));
+}
+
 static uint64_t fraction_of(int64_t total, double fraction)
 {
 	return magnitude((int64_t)((double)total * fraction));
@@ -59,8 +69,9 @@ static int choose_rows(struct top *t)
 		else
 			t->rows[t->n_rows++] = f;
 	}
-	qsort(t->rows, t->n_rows, sizeof *t->rows, by_flat);
-	int64_t limit = query_selection(t->q)->options.limit;
+	const struct render_options *options = &query_selection(t->q)->options;
+	int64_t limit = options->limit;
+	qsort(t->rows, t->n_rows, sizeof *t->rows, options->sort_cum ? by_cum : by_flat);
 	t->n_shown = limit > 0 && (uint64_t)limit < t->n_rows ? (size_t)limit : t->n_rows;
 	for (size_t i = 0; i < t->n_shown; i++)
 		fs->v.v[t->rows[i] - fs->v.v].kept = true;
@@ -206,16 +217,15 @@ static int choose_total(struct top *t, const struct cancel *cancel, struct error
 	t->total = (int64_t)t->functions.total;
 	if (!t->functions.negative)
 		return 0;
-	struct profile p = { 0 };
-	int e = query_profile(t->q, cancel, &p, err);
+	const struct profile *p;
+	int e = query_merged(t->q, cancel, &p, err);
 	if (e < 0)
 		return e;
 	uint64_t total = 0;
-	for (size_t i = 0; p.types.n == 1 && i < p.n_samples; i++)
-		total += magnitude(p.values.v[i]);
-	if (p.types.n == 1)
+	for (size_t i = 0; p->types.n == 1 && i < p->n_samples; i++)
+		total += magnitude(p->values.v[i]);
+	if (p->types.n == 1)
 		t->total = (int64_t)total;
-	profile_done(&p);
 	return 0;
 }
 
@@ -233,7 +243,7 @@ static int top_render(struct query *q, const struct cancel *cancel, struct buf *
 	if (!e)
 		e = choose_rows(&t);
 	if (!e)
-		e = functions_inlining(&t.functions, tree, fraction_of(t.functions.flat, EDGE_FRACTION), cancel);
+		e = edges_inlining(&t.functions, tree, fraction_of(t.functions.flat, EDGE_FRACTION), cancel);
 	if (e < 0)
 		return e;
 	choose_unit(&t);

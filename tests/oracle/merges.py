@@ -6,11 +6,13 @@ import glob
 import io
 import json
 import os
+import re
 import subprocess
 
+import exports
 import pprofpb
 import singles
-from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof_command, tool, type_class
+from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof, pprof_command, tool, type_class
 
 BASE = os.path.join(SOURCE, 'tests/data/base')
 LIVES_AT_MOST = 5 * 60 * 10**9
@@ -191,6 +193,11 @@ FLAGS = {
     '@focus=net%2Fhttp/@ignore=flate': '-focus=net/http -ignore=flate',
     '@root=ServeHTTP': '-show_from=ServeHTTP',
     '@granularity=lines': '-lines',
+    '@sort=cum': '-cum',
+    '@limit=20': '-nodecount=20',
+    '@sort=cum/@limit=20': '-cum -nodecount=20',
+    '@granularity=lines/@limit=30': '-lines -nodecount=30',
+    '@unit=s': '-unit=s',
     '@unit=ms': '-unit=ms',
 }
 
@@ -204,6 +211,238 @@ def check_flags(program, option, flags):
     expected = singles.top_rows(done.stdout.decode())
     assert expected, 'pprof prints no rows'
     assert_same(expected, singles.top_rows(got), 'row')
+    order = [[m.group(1) for m in re.finditer(r'^ *\S+ +\S+% +\S+% +\S+ +\S+%  (.*)$', text, re.M)]
+             for text in (done.stdout.decode(), got)]
+    assert order[0] == order[1], 'rows are in another order'
+
+
+def check_addresses(program, directory):
+    """By address: in the mapping's file, where pprof shows them in memory."""
+    path = 'caddy/all/cpu'
+    profile = exports.save(program, path + '/profile.pb.gz', directory, 'addresses.pb.gz')
+    moves = {(m.start, m.limit): m.offset - m.start for m in pprofpb.load(profile).mappings}
+
+    def in_file(name):
+        at, _, rest = name.partition(' ')
+        value = int(at, 16)
+        move = [d for (start, limit), d in moves.items() if start <= value < limit]
+        return '%016x %s' % (value + move[0] if move else value, rest)
+
+    expected = singles.top_rows(pprof('-top', '-addresses', '-sample_index=cpu', '-nodefraction=0', profile))
+    got = singles.parse_tsv(program.cat(path + '/@granularity=addresses/top.tsv'))
+    rows = {r['name'] for r in got if int(r['flat']) or int(r['cum'])}
+    names = {in_file(k) for k in expected}
+    bare = lambda n: ' '.join(n.split()[:2])
+    assert {bare(n) for n in names} == {bare(n) for n in rows}, sorted({bare(n) for n in names} ^ {bare(n) for n in rows})[:4]
+
+
+def check_files(program, directory):
+    """By file: pprof has a row for each first line of a function, so that of a file several rows add up."""
+    path = 'caddy/all/cpu'
+    profile = exports.save(program, path + '/profile.pb.gz', directory, 'files.pb.gz')
+    expected = singles.top_rows(pprof('-top', '-files', '-unit=ns', '-sample_index=cpu', '-nodefraction=0', profile))
+    value = lambda text: int(re.sub('ns$', '', text))
+    rows = {r['name']: r for r in singles.parse_tsv(program.cat(path + '/@granularity=files/top.tsv'))}
+    got = {k: int(r['flat']) for k, r in rows.items() if int(r['flat']) or int(r['cum'])}
+    assert_same({k: sum(value(flat) for flat, *_ in v) for k, v in expected.items()}, got, 'file')
+    for name, v in expected.items():
+        cums = [value(cum) for _, cum, *_ in v]
+        assert max(cums) <= int(rows[name]['cum']) <= sum(cums), name
+
+
+def check_functions_tsv(program, path):
+    """functions.tsv and top.tsv say the same of each function."""
+    rows = singles.parse_tsv(program.cat(path + '/functions.tsv'))
+    top = {r['name']: (r['flat'], r['cum'], r['cum%']) for r in singles.parse_tsv(program.cat(path + '/top.tsv'))}
+    assert_same(top, {r['name']: (r['self'], r['total'], r['total%']) for r in rows}, 'function')
+    assert rows == sorted(rows, key=lambda r: -int(r['total'])), 'the greatest total is not first'
+    assert sum(1 for r in rows if r['file']) > len(rows) * 0.9, 'few functions have a file'
+
+
+def check_function(program, path, name, directory):
+    """callers.txt and callees.txt are what `pprof -peek` shows around a function; lines.tsv what our reader adds up."""
+    at = '%s/functions/%s' % (path, name.replace('/', '%2F'))
+    profile = exports.save(program, path + '/profile.pb.gz', directory, 'peek.pb.gz')
+    flags = ['-sample_index=' + path.split('/')[2], '-unit=ns', '-nodefraction=0', '-edgefraction=0']
+    peek = pprof('-peek', '^%s$' % re.escape(name), *flags, profile)
+    block = [b for b in peek.split('-' * 58 + '+' + '-' * 13) if re.search(r'\| +%s(?: \((partial-)?inline\))?$' % re.escape(name), b, re.M)]
+    sides = {'callers.txt': {}, 'callees.txt': {}}
+    for b in block:
+        side = 'callers.txt'
+        for line in b.strip('\n').splitlines():
+            m = re.match(r' *(\S+) +\S+% \|   (\S.*?)(?: \((?:partial-)?inline\))?$', line)
+            if m:
+                sides[side][m.group(2)] = m.group(1)
+            elif re.match(r' *\S+ +\S+% +\S+% +\S+ +\S+%', line):
+                side = 'callees.txt'
+        if sides['callers.txt'] or sides['callees.txt']:
+            break
+    for side, expected in sides.items():
+        text = program.cat('%s/@unit=ns/%s' % (at, side)).decode()
+        got = {}
+        for line in text.split('%  call', 1)[1].splitlines()[1:]:
+            value, _, rest = line.split(None, 2)
+            if rest not in ('(none)', '(itself)'):
+                got[rest] = value
+        assert expected or not got, 'pprof -peek shows nothing: %s' % peek[-300:]
+        assert_same(expected, got, side)
+    check_lines(program, at, profile, path.split('/')[2], name)
+
+
+def check_lines(program, at, profile, type_name, name):
+    p = pprofpb.load(profile)
+    index = type_index(p, type_name)
+    expected = collections.defaultdict(lambda: [0, 0])
+    for s in p.samples:
+        lines = [(ln.function.filename, ln.line, ln.function.name) for loc in s.locations for ln in loc.lines]
+        for place in {(f, n) for f, n, called in lines if called == name}:
+            expected[place][1] += s.values[index]
+        if lines and lines[0][2] == name:
+            expected[lines[0][:2]][0] += s.values[index]
+    got = {(r['file'], int(r['line'])): [int(r['self']), int(r['total'])] for r in singles.parse_tsv(program.cat(at + '/lines.tsv'))}
+    assert_same({k: v for k, v in expected.items() if any(v)}, got, 'line')
+
+
+def check_function_metrics(program, path, name):
+    """The series of a function come to its total."""
+    total = {r['name']: int(r['total']) for r in singles.parse_tsv(program.cat(path + '/functions.tsv'))}[name]
+    at = '%s/@function=%s' % (path, name.replace('/', '%2F'))
+    rows = list(csv.DictReader(io.StringIO(program.cat(at + '/metrics.csv').decode())))
+    assert abs(sum(float(r['sum']) for r in rows) * 1e9 - total) <= 1e-6 * total, 'metrics.csv of %s' % name
+    text = program.cat(at + '/metrics.prom').decode()
+    assert 'function="%s"' % name in text
+
+
+def check_search(program):
+    """Services of the store that call a function: those whose functions.tsv has it, with the same values."""
+    name = 'runtime.mallocgc'
+    found = {}
+    for service in program.ls(''):
+        days = [e for e in program.ls(service) if e[:2] == '20'] if not service.startswith('.') and service != 'README.md' else []
+        for listed in program.ls('%s/all' % service) if days else []:
+            if listed in ('cpu', 'alloc_space'):
+                for r in singles.parse_tsv(program.cat('%s/all/%s/functions.tsv' % (service, listed))):
+                    if r['name'] == name:
+                        found[service, listed] = (int(r['self']), int(r['total']))
+    rows = singles.parse_tsv(program.cat('.profilefs/search/%s.tsv' % name))
+    got = {(r['service'], r['type']): (int(r['self']), int(r['total'])) for r in rows if r['type'] in ('cpu', 'alloc_space')}
+    recent = {k: v for k, v in found.items() if k in got}
+    if not got and found:
+        raise Skip('the base profiles are not of the last seven days')
+    assert_same(recent, got, 'service')
+
+
+def check_exemplars(program, path, directory):
+    """An OpenMetrics parser takes them, and their ids are profiles; Prometheus backfills from it."""
+    text = program.cat(path + '/@exemplars=1/metrics.prom').decode()
+    families = {f.name: f for f in singles.openmetrics_parser()(text)}
+    counter = [f for n, f in families.items() if n.endswith('_profiles')]
+    assert counter and counter[0].type == 'counter', list(families)
+    ids = {s.exemplar.labels['profile_id'] for s in counter[0].samples if s.exemplar}
+    listed = {e.split('_')[1].split('.')[0] for e in program.ls(path + '/profiles')}
+    assert ids and ids <= listed, ids - listed
+    saved = exports.save(program, path + '/@exemplars=1/metrics.prom', directory, 'exemplars.prom')
+    done = tool('promtool', 'tsdb', 'create-blocks-from', 'openmetrics', saved, os.path.join(directory, 'tsdb2'))
+    assert done.returncode == 0, done.stderr.decode(errors='replace')[-300:]
+
+
+def check_promtool_metrics(program, path):
+    """`promtool check metrics`, which takes no exemplars."""
+    done = tool('promtool', 'check', 'metrics', stdin=program.cat(path + '/metrics.prom'))
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors='replace')[-300:]
+
+
+def check_rates(program, path):
+    """Rates do not change with the step, where the step divides what is covered: their integral stays the total."""
+    sums = {}
+    for step in ('1s', '5s', '15s'):
+        rows = list(csv.DictReader(io.StringIO(program.cat('%s/@step=%s/metrics.csv' % (path, step)).decode())))
+        sums[step] = sum(float(r['sum']) for r in rows)
+        peak = max(float(r['rate'] or 0) for r in rows)
+        sums[step] = round(sums[step], 6)
+        assert peak > 0
+    assert len(set(sums.values())) == 1, sums
+
+
+# ---- differences ----
+
+def difffolded(before, after):
+    """What difffolded prints: each stack of either with both counts."""
+    return {k: (before.get(k, 0), after.get(k, 0)) for k in set(before) | set(after)}
+
+
+def parse_difffolded(data):
+    out = {}
+    for line in data.decode('utf-8', 'surrogateescape').rstrip('\n').split('\n'):
+        stack, before, after = line.rsplit(' ', 2)
+        out[stack] = (int(before), int(after))
+    return out
+
+
+def check_diff(program, service, after, before):
+    """diff.* against the two sides, each as its own files tell it."""
+    path, base = '%s/all/cpu/%s' % (service, after), '%s/all/cpu/%s' % (service, before)
+    vs = '%s/vs/%s' % (path, before)
+    folded = [singles.parse_folded(program.cat(p + '/folded.txt')) for p in (base, path)]
+    assert_same(difffolded(*folded), parse_difffolded(program.cat(vs + '/diff.folded')))
+    tops = [{r['name']: (int(r['flat']), int(r['cum'])) for r in singles.parse_tsv(program.cat(p + '/top.tsv'))} for p in (base, path)]
+    rows = singles.parse_tsv(program.cat(vs + '/diff.tsv'))
+    got = {r['name']: tuple(int(r[c]) for c in ('self_before', 'total_before', 'self_after', 'total_after')) for r in rows}
+    expected = {k: tops[0].get(k, (0, 0)) + tops[1].get(k, (0, 0)) for k in set(tops[0]) | set(tops[1])}
+    assert_same(expected, got, 'function')
+    for i, r in enumerate(rows):
+        assert int(r['rank']) == i + 1 and int(r['self_change']) == int(r['self_after']) - int(r['self_before'])
+        assert (r['state'] == 'new') == (r['name'] not in tops[0]) and (r['state'] == 'gone') == (r['name'] not in tops[1]), r
+    changes = [abs(int(r['self_change'])) for r in rows]
+    assert changes == sorted(changes, reverse=True), 'ranks are not by change'
+    document = json.loads(program.cat(vs + '/diff.json'))
+    assert [(f['name'], f['self']['change'], f['state']) for f in document['functions']] == \
+        [(r['name'], int(r['self_change']), r['state']) for r in rows]
+    assert document['total']['change'] == sum(folded[1].values()) - sum(folded[0].values())
+    text = program.cat(vs + '/diff.txt').decode()
+    changed = [r for r in rows if r['state'] != 'same']
+    assert [line.split(None, 4)[4] for line in text.split('function\n', 1)[1].splitlines()] == [r['name'] for r in changed[:100]]
+
+
+def check_diff_base(program, service, after, before, directory):
+    """profile.pb.gz under vs is what `pprof -diff_base` makes of both sides."""
+    path, base = '%s/all/cpu/%s' % (service, after), '%s/all/cpu/%s' % (service, before)
+    files = [exports.save(program, p + '/profile.pb.gz', directory, n) for p, n in ((base, 'base.pb.gz'), (path, 'after.pb.gz'))]
+    ours = exports.save(program, '%s/vs/%s/profile.pb.gz' % (path, before), directory, 'diff.pb.gz')
+    for flags in (('-top',), ('-top', '-cum'), ('-top', '-lines')):
+        expected = pprof(*flags, '-sample_index=cpu', '-nodefraction=0', '-diff_base=' + files[0], files[1])
+        assert_same(singles.top_rows(expected), singles.top_rows(pprof(*flags, '-nodefraction=0', ours)), 'row')
+
+
+def check_normalized(program, service, after, before):
+    vs = '%s/all/cpu/%s/@normalize=1/vs/%s' % (service, after, before)
+    total = json.loads(program.cat(vs + '/diff.json'))['total']
+    assert abs(total['change']) <= 1000, 'normalised totals differ by %s' % total
+
+
+def check_diffs(report, program, directory):
+    for service, after, before in (('compile', 'process=1', 'process=2'), ('compile', 'process=2', 'process=1'),
+                                   ('compile', 'process=1', 'process=1'), ('compile', 'process=1', 'process=none')):
+        at = '%s/%s-%s' % (service, after, before)
+        report.check('diff/' + at, check_diff, program, service, after, before)
+        if before != 'process=none':  # of nothing, pprof takes no difference
+            report.check('diff-base/' + at, check_diff_base, program, service, after, before, directory)
+    report.check('diff-normalized', check_normalized, program, 'compile', 'process=1', 'process=2')
+
+
+def check_numbers(report, program, directory):
+    for path in ('caddy/all/cpu', 'etcd/all/cpu', 'caddy/all/inuse_space'):
+        report.check('numbers/functions/' + path, check_functions_tsv, program, path)
+        report.check('numbers/promtool/' + path, check_promtool_metrics, program, path)
+        report.check('numbers/exemplars/' + path, check_exemplars, program, path, directory)
+    report.check('numbers/promtool-by', check_promtool_metrics, program, 'caddy/all/cpu/by-instance')
+    report.check('numbers/rates', check_rates, program, 'caddy/all/cpu')
+    for name in ('runtime.mallocgc', 'net/http.(*conn).serve', 'runtime.scanObject'):
+        report.check('numbers/function/' + name, check_function, program, 'caddy/all/cpu', name, directory)
+        report.check('numbers/function-metrics/' + name, check_function_metrics, program, 'caddy/all/cpu', name)
+    report.check('numbers/addresses', check_addresses, program, directory)
+    report.check('numbers/files', check_files, program, directory)
+    report.check('numbers/search', check_search, program)
 
 
 def check_twice(program):
@@ -352,6 +591,9 @@ def check_all(report, program, directory):
     check_base(report, program, directory)
     for option, flags in FLAGS.items():
         report.check('flags/' + option, check_flags, program, option, flags)
+    check_numbers(report, program, directory)
+    check_diffs(report, program, directory)
+    exports.check_all(report, program, directory)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
     os.mkdir(fleet_directory)

@@ -86,9 +86,17 @@ int query_moments(struct query *q, const struct cancel *cancel, struct moments *
 	return 0;
 }
 
-int query_profile(struct query *q, const struct cancel *cancel, struct profile *ret, struct error *err)
+int query_tree_by(struct query *q, enum granularity by, const struct cancel *cancel, const struct call_tree **ret,
+                  struct error *err)
 {
-	assert_int_equal(profile_init(ret, 1 << 20), 0); /* of no types: says nothing */
+	return query_tree(q, cancel, ret, err);
+}
+
+static struct profile given_merged; /* of no types: says nothing */
+
+int query_merged(struct query *q, const struct cancel *cancel, const struct profile **ret, struct error *err)
+{
+	*ret = &given_merged;
 	return 0;
 }
 
@@ -131,6 +139,20 @@ int query_types(struct query *q, const struct type_count **ret, size_t *ret_n, s
 	*ret = &type;
 	*ret_n = 1;
 	return 0;
+}
+
+int query_function_uses(struct query *q, const struct cancel *cancel, struct function_uses *ret, struct error *err)
+{
+	return 0;
+}
+
+void function_uses_done(struct function_uses *u)
+{
+}
+
+const char *selection_function(const struct selection *s)
+{
+	return s->n_filters ? s->filters[0].text : NULL;
 }
 
 /* ---- stacks ---- */

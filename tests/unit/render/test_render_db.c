@@ -175,8 +175,10 @@ static void an_empty_selection_renders_everywhere(void **state)
 	setup(&f);
 	WRITE(&f, .time = T0, .types = "cpu/nanoseconds", .samples = "main 1\n");
 	for (size_t i = 0; renderings[i]; i++) {
-		struct selection *s = select_type(renderings[i]->where & RENDER_TYPE ? "cpu" : NULL);
+		struct selection *s = select_type(renderings[i]->where & ~RENDER_NO_TYPE ? "cpu" : NULL);
 		match(s, "pod", MATCH_EQ, "nobody");
+		if (renderings[i]->where & RENDER_VS)
+			s->baseline = select_type("cpu");
 		if (renderings[i]->where & RENDER_BY)
 			s->by = strdup("region");
 		struct query *q = ask(&f, s);
@@ -228,6 +230,8 @@ static void equal_selections_give_equal_bytes(void **state)
 	write_specs(&other, (const struct spec *const[]){ &specs[0], &specs[1] }, 2);
 	struct query *p = ask(&one, select_type("cpu")), *q = ask(&other, select_type("cpu"));
 	for (size_t i = 0; renderings[i]; i++) {
+		if (!(renderings[i]->where & RENDER_TYPE))
+			continue;
 		render(p, renderings[i]->name, &a);
 		render(q, renderings[i]->name, &b);
 		if (a.len != b.len || memcmp(a.data, b.data, a.len))
