@@ -96,11 +96,3 @@ int aws_file_get(struct str text, const char *section, const char *parent, const
 	*ret = found.len ? strndup(found.s, found.len) : NULL;
 	return found.len && !*ret ? -ENOMEM : 0;
 }
-
-bool aws_file_has(struct str text, const char *section)
-{
-	for (struct line l; next_line(&text, &l);)
-		if (l.header && equals(l.name, section))
-			return true;
-	return false;
-}

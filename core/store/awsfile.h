@@ -18,5 +18,3 @@ int aws_file_read(const char *path, struct buf *ret, struct error *err);
  * is none. Of several the last counts. -ENOMEM.
  */
 int aws_file_get(struct str text, const char *section, const char *parent, const char *key, char **ret);
-
-bool aws_file_has(struct str text, const char *section);

@@ -102,7 +102,7 @@ static int s3_remove_many(struct store *store, const char *const *keys, size_t n
 
 /* --- the rest --- */
 
-/* Any answer has a Date; only where none came lately one is asked for. */
+/* Any answer has a Date, also one that refuses; only where none came lately one is asked for. */
 static int s3_now(struct store *store, int64_t *ret, struct error *err)
 {
 	struct s3 *s = s3_of(store);
@@ -110,14 +110,9 @@ static int s3_now(struct store *store, int64_t *ret, struct error *err)
 		return 0;
 	_s3_call_ struct s3_call c = { .method = "HEAD" };
 	int r = s3_perform(s, &c, 1, err);
-	if (s->set.v2 && s3_clock(s, ret)) /* which refuses this signature, and has told the time */
+	if (s3_clock(s, ret))
 		return 0;
-	if (r == ERR_STORE_NOT_FOUND)
-		return error_set(err, ERR_STORE, "there is no bucket '%s' at %s; make it first", s->set.bucket,
-		                 s->set.endpoint);
-	if (r == 0 && !s3_clock(s, ret))
-		r = error_set(err, ERR_STORE, "%s: the server does not tell its time", store->name);
-	return r;
+	return r < 0 ? r : error_set(err, ERR_STORE, "%s: the server does not tell its time", store->name);
 }
 
 static void s3_describe(struct store *store, struct buf *out)

@@ -58,6 +58,7 @@ struct s3_call {
 
 	/* s3_perform()'s own. */
 	bool ended, renewed, reset_clock;
+	unsigned conflicts;
 	int64_t delay;
 	struct http_request request;
 	struct buf url, lines;

@@ -22,6 +22,7 @@
 #define TEXT_MAX ((size_t)65536)
 #define ATTEMPT_NS (30 * NS_PER_S) /* and what the bytes take */
 #define BYTES_PER_S (64 << 10) /* slower than this is given up */
+#define CONFLICTS_MAX 4
 #define FIRST_PAUSE_NS (50 * NS_PER_MS)
 #define LAST_PAUSE_NS (5 * NS_PER_S)
 #define RETRY_AFTER_MAX_NS (30 * NS_PER_S)
@@ -303,12 +304,13 @@ static void judge_absent(struct s3 *s, struct s3_call *c)
 	end_with(c, ERR_STORE, why);
 }
 
-/* 409 is also what a server over a file system says of a key that is another's folder: that does not pass. */
-static bool passes(const struct s3_call *c)
+/* 409 is also what a server over a file system says of a key that is another's folder: that seldom passes. */
+static bool passes(struct s3_call *c)
 {
 	switch (c->answer.status) {
 	case 409:
-		return !c->said.code[0] || code_is(c, "ConditionalRequestConflict") || code_is(c, "OperationAborted");
+		return code_is(c, "ConditionalRequestConflict") || code_is(c, "OperationAborted") ||
+		       c->conflicts++ < CONFLICTS_MAX;
 	case 400:
 		return code_is(c, "RequestTimeout");
 	case 429:

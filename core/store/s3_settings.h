@@ -17,7 +17,6 @@ struct s3_settings {
 	char *profile;   /* of the AWS files; "default" where nobody said */
 	char *ca_bundle; /* NULL: the system's */
 	char *config_file, *credentials_file;
-	bool profile_named; /* somebody asked for it: it must be there */
 	bool path_style; /* the bucket is in the path, not in the host's name */
 	bool tls;
 	bool v2;         /* signature version 2 */

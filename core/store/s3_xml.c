@@ -111,24 +111,35 @@ void s3_page_done(struct s3_page *p)
 struct page_walk {
 	struct s3_page *page;
 	struct s3_entry now; /* of the element under way; key is its own */
-	bool is_list;
+	bool is_list, encoded;
 };
 
-/* Listings come with encoding-type=url. Servers differ in what they do with a blank: '+' or %20; no key has a '+'. */
-static char *decode_key(struct str text)
+/*
+ * Listings are asked for with encoding-type=url, and a server says whether it did so, perhaps behind the keys. Servers
+ * differ in what they make of a blank, '+' or %20; no key of ours has either.
+ */
+static int decode_keys(struct s3_page *page)
 {
-	_buf_ struct buf out = BUF_INIT(4096);
-	size_t n;
-	pct_decode(&out, text);
-	buf_u8(&out, 0);
-	return buf_err(&out) ? NULL : (char *)buf_take(&out, &n);
+	for (size_t i = 0; i < page->n; i++) {
+		struct buf out = BUF_INIT(4096);
+		size_t n;
+		pct_decode(&out, (struct str){ page->v[i].key, strlen(page->v[i].key) });
+		buf_u8(&out, 0);
+		if (buf_err(&out)) {
+			buf_done(&out);
+			return -ENOMEM;
+		}
+		free(page->v[i].key);
+		page->v[i].key = (char *)buf_take(&out, &n);
+	}
+	return 0;
 }
 
 static int take_key(struct page_walk *w, struct str text)
 {
 	free(w->now.key);
-	w->now.key = decode_key(text);
-	return w->now.key ? 0 : -ENOMEM;
+	w->now.key = text.len < 4096 ? strndup(text.s ?: "", text.len) : NULL;
+	return w->now.key ? 0 : ERR_STORE;
 }
 
 static int take_size(struct page_walk *w, struct str text)
@@ -179,6 +190,8 @@ static int page_leaf(void *ctx, const char *path, struct str text)
 	bool part = strcmp(p, "/CommonPrefixes") == 0;
 	if (part || strcmp(p, "/Contents") == 0)
 		return end_entry(w, part);
+	if (strcmp(p, "/EncodingType") == 0)
+		w->encoded = text_is(text, "url");
 	if (strcmp(p, "/IsTruncated") == 0)
 		w->page->truncated = text_is(text, "true");
 	if (strcmp(p, "/NextContinuationToken") == 0 && text.len) {
@@ -206,8 +219,8 @@ int s3_page_parse(struct slice xml, struct s3_page *ret, struct error *err)
 	*ret = (struct s3_page){ 0 };
 	int r = walk(xml, page_leaf, &w);
 	free(w.now.key);
-	if (r == 0 && !w.is_list)
-		r = ERR_STORE;
+	if (r == 0)
+		r = !w.is_list ? ERR_STORE : w.encoded ? decode_keys(ret) : 0;
 	if (r < 0) {
 		s3_page_done(ret);
 		return error_set(err, r, "the store's listing cannot be understood");

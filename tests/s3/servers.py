@@ -75,6 +75,8 @@ class Versitygw(Daemon):
 
 
 class S3proxy(Daemon):
+    lacks = 'test_body_that_fails_leaves_nothing'  # it lists its own temporary file of an upload that broke off
+
     def __init__(self, dir, jar):
         super().__init__('s3proxy', dir)
         self.jar = jar

@@ -187,11 +187,11 @@ static int run_compact(const struct command *self, int argc, char **argv)
 		{ 0 },
 	};
 	_cleanup_(session_done) struct session s = { 0 };
-	struct common common = { 0 };
+	struct common common = { .uncached = true };
 	struct compact_args a = { .o = { .settle = true } };
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;)
+	for (int c; (c = getopt_long(argc, argv, ":vh", options, NULL)) != -1;)
 		if ((rc = take_option(self, &a, &common, c, argv)) >= 0)
 			return rc;
 	if ((rc = store_operand(self, &common, argc, argv)) >= 0)

@@ -33,7 +33,7 @@ static int run_rm(const struct command *self, int argc, char **argv)
 	bool dry_run = false;
 	int rc;
 
-	for (int c; (c = getopt_long(argc, argv, ":nh", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, ":nvh", options, NULL)) != -1;) {
 		if (c == 'n')
 			dry_run = true;
 		else if ((rc = common_option(self, &common, c, argv)) >= 0)

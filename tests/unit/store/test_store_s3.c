@@ -54,6 +54,8 @@ int main(void)
 		puts("skip: S3_CONTRACT_URL names no server");
 		return 77;
 	}
+	if (getenv("S3_CONTRACT_SKIP")) /* what a server is known not to do */
+		cmocka_set_skip_filter(getenv("S3_CONTRACT_SKIP"));
 	return strstr(url, "signature=v2") ? cmocka_run_group_tests(v2, NULL, NULL)
 	                                   : cmocka_run_group_tests(v4, NULL, NULL);
 }
