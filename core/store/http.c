@@ -29,7 +29,7 @@ struct http_transfer {
 	struct http_transfer *next;
 };
 
-struct http {
+struct http_client {
 	struct http_options opts;
 	char *ca_bundle;
 	CURLM *multi;
@@ -207,7 +207,7 @@ static long to_ms(int64_t ns)
 }
 
 /* For all requests. */
-static void set_common(struct http *h, struct http_transfer *t)
+static void set_common(struct http_client *h, struct http_transfer *t)
 {
 	CURL *c = t->easy;
 	curl_easy_setopt(c, CURLOPT_PRIVATE, t);
@@ -270,7 +270,7 @@ static void transfer_free(struct http_transfer *t)
 	free(t);
 }
 
-static struct http_transfer *transfer_take(struct http *h)
+static struct http_transfer *transfer_take(struct http_client *h)
 {
 	struct http_transfer *t = h->spare;
 	if (t) {
@@ -287,7 +287,7 @@ static struct http_transfer *transfer_take(struct http *h)
 	return t;
 }
 
-static void transfer_give_back(struct http *h, struct http_transfer *t)
+static void transfer_give_back(struct http_client *h, struct http_transfer *t)
 {
 	curl_slist_free_all(TAKE_PTR(t->headers));
 	t->next = h->spare;
@@ -301,7 +301,7 @@ static size_t cost_of(const struct http_request *r)
 }
 
 /* Gives the request back to its caller, who may free it at once. */
-static void end_request(struct http *h, struct http_request *r, enum http_end end, const char *why)
+static void end_request(struct http_client *h, struct http_request *r, enum http_end end, const char *why)
 {
 	struct http_batch *batch = r->batch;
 	r->end = end;
@@ -314,7 +314,7 @@ static void end_request(struct http *h, struct http_request *r, enum http_end en
 	batch_end_one(batch);
 }
 
-static void begin_request(struct http *h, struct http_request *r)
+static void begin_request(struct http_client *h, struct http_request *r)
 {
 	answer_reset(&r->answer, 0);
 	struct http_transfer *t = transfer_take(h);
@@ -350,7 +350,7 @@ static enum http_end end_of(const struct http_transfer *t, CURLcode code)
 	}
 }
 
-static void finish_transfers(struct http *h)
+static void finish_transfers(struct http_client *h)
 {
 	CURLMsg *m;
 	int left;
@@ -371,7 +371,7 @@ static void finish_transfers(struct http *h)
 }
 
 /* What is queued; false where the thread is to end. */
-static bool take_queue(struct http *h, struct http_request **ret)
+static bool take_queue(struct http_client *h, struct http_request **ret)
 {
 	pthread_mutex_lock(&h->lock);
 	*ret = TAKE_PTR(h->queue);
@@ -383,7 +383,7 @@ static bool take_queue(struct http *h, struct http_request **ret)
 
 static void *run(void *arg)
 {
-	struct http *h = arg;
+	struct http_client *h = arg;
 	struct http_request *r, *next;
 	int running;
 	while (take_queue(h, &r)) {
@@ -400,7 +400,7 @@ static void *run(void *arg)
 
 /* --- from outside --- */
 
-static int start_thread(struct http *h)
+static int start_thread(struct http_client *h)
 {
 	sigset_t all, old;
 	if (h->running)
@@ -413,7 +413,7 @@ static int start_thread(struct http *h)
 	return -e;
 }
 
-int http_start(struct http *h, struct http_batch *b, struct http_request *r, struct error *err)
+int http_start(struct http_client *h, struct http_batch *b, struct http_request *r, struct error *err)
 {
 	size_t cost = cost_of(r);
 	pthread_mutex_lock(&h->lock);
@@ -443,7 +443,7 @@ static void init_curl(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static void take_options(struct http *h, const struct http_options *opts)
+static void take_options(struct http_client *h, const struct http_options *opts)
 {
 	h->opts = *opts;
 	h->opts.connections = opts->connections ?: CONNECTIONS;
@@ -452,10 +452,10 @@ static void take_options(struct http *h, const struct http_options *opts)
 	h->opts.stall_ns = opts->stall_ns ?: STALL_NS;
 }
 
-int http_new(const struct http_options *opts, struct http **ret, struct error *err)
+int http_client_new(const struct http_options *opts, struct http_client **ret, struct error *err)
 {
 	pthread_once(&curl_once, init_curl);
-	struct http *h = calloc(1, sizeof *h);
+	struct http_client *h = calloc(1, sizeof *h);
 	if (!h)
 		return -ENOMEM;
 	take_options(h, opts);
@@ -466,7 +466,7 @@ int http_new(const struct http_options *opts, struct http **ret, struct error *e
 	if (opts->ca_bundle)
 		h->ca_bundle = strdup(opts->ca_bundle);
 	if (!h->multi || (opts->ca_bundle && !h->ca_bundle)) {
-		http_free(h);
+		http_client_free(h);
 		return -ENOMEM;
 	}
 	curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)h->opts.connections);
@@ -475,7 +475,7 @@ int http_new(const struct http_options *opts, struct http **ret, struct error *e
 	return 0;
 }
 
-void http_free(struct http *h)
+void http_client_free(struct http_client *h)
 {
 	if (!h)
 		return;

@@ -14,7 +14,7 @@
 
 #include "../base/buf.h"
 
-struct http;
+struct http_client;
 
 struct http_options {
 	unsigned connections;   /* 0: 64; also the most requests under way */
@@ -85,10 +85,10 @@ void http_batch_done(struct http_batch *b);
 void http_batch_wait(struct http_batch *b);
 
 /* New. The thread starts with the first request, so that a process may fork before. */
-int http_new(const struct http_options *opts, struct http **ret, struct error *err);
+int http_client_new(const struct http_options *opts, struct http_client **ret, struct error *err);
 /* No request may be under way. */
-void http_free(struct http *h);
-DEFINE_CLEANUP(struct http *, http_free);
+void http_client_free(struct http_client *h);
+DEFINE_CLEANUP(struct http_client *, http_client_free);
 
 /* Starts r, which must live until its batch was waited for. 0, or -ENOMEM and such: then it has not been started. */
-int http_start(struct http *h, struct http_batch *b, struct http_request *r, struct error *err);
+int http_start(struct http_client *h, struct http_batch *b, struct http_request *r, struct error *err);

@@ -152,7 +152,7 @@ static void s3_counters(struct store *s, struct store_counts *ret)
 static void s3_free(struct store *store)
 {
 	struct s3 *s = s3_of(store);
-	http_free(s->http);
+	http_client_free(s->http);
 	s3_keys_unref(s->keys);
 	s3_settings_done(&s->set);
 	pthread_mutex_destroy(&s->lock);
@@ -227,7 +227,7 @@ static int s3_new(const char *url, const struct store_options *opts, struct stor
 	if (r == 0 && s->set.v2)
 		r = use_v2(s, err);
 	if (r == 0)
-		r = http_new(&http, &s->http, err);
+		r = http_client_new(&http, &s->http, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(store);

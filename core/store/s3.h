@@ -13,7 +13,7 @@
 struct s3 {
 	struct store base;
 	struct s3_settings set;
-	struct http *http;
+	struct http_client *http;
 	atomic_bool answered; /* the server did, once */
 	atomic_bool no_bulk;  /* it refuses to remove many at a time */
 	struct store_counts sent; /* atomic adds */
