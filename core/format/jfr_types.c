@@ -371,8 +371,8 @@ static int open_event(struct jfr_chunk *c, size_t at, uint64_t type, const char 
 {
 	struct cursor in = cursor_of(c->bytes);
 	if (at < 68 || at >= c->bytes.len)
-		return error_set(c->err, ERR_FORMAT_MALFORMED, "the recording's %s at byte %zu is not in its chunk", what,
-		                 at);
+		return error_set(c->err, ERR_FORMAT_MALFORMED,
+		                 "the recording's %s at byte %zu is not in its chunk", what, at);
 	in.p += at;
 	uint64_t size = number(c, &in, 4), found = number(c, &in, 8);
 	if (in.bad || size > c->bytes.len - at || found != type)

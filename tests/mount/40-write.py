@@ -142,4 +142,17 @@ def test_a_profile_twice_counts_once():
         assert len(all_profiles(m)) == 3, all_profiles(m)
 
 
+def test_requests_and_recordings():
+    accept = Path(__file__).resolve().parents[1] / 'data/format/accept'
+    with Mount() as m:
+        service = add_service(m)
+        ok(f'cp {accept}/cpu-labels.otlp.pb.gz {accept}/native-wc.jfr {accept}/empty.otlp.json .', cwd=service)
+        assert len(all_profiles(m)) == 3, all_profiles(m)
+        assert os.listdir(m.path) and not os.path.exists(f'{m.path}/gowork')
+        types = os.listdir(f'{service}/2026-11-22/service.name=gowork')
+        assert 'cpu' in types and 'samples' in types, types
+        top = Path(f'{service}/2026-11-22/cpu/service.name=/top.txt').read_text()
+        assert 'hash_loop' in top, top
+
+
 main(globals(), 400)
