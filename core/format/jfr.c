@@ -243,6 +243,9 @@ static int walk_events(struct recording *r, bool settings)
 		jfr_scalar(c, &in, &wide, &id);
 		if (in.bad || size > c->bytes.len - at || from + size < in.p)
 			return malformed(r, at, "an event of impossible size");
+		if (!c->steps)
+			return error_set(r->err, ERR_FORMAT_LIMIT,
+			                 "the recording's events refer to more than the limit");
 		uint32_t class = jfr_class_of(c, (uint64_t)id.number);
 		struct cursor event = { in.p, from + size, false };
 		if (class != JFR_NONE) {

@@ -260,8 +260,10 @@ static bool read_stack(struct jfr_names *n, struct jfr_chunk *c, struct maker *m
 		struct jfr_value v;
 		if (f->is_array && !f->is_constant && f->class != JFR_NONE && str_eq(f->name, STR("frames"))) {
 			uint64_t frames = jfr_length(c, &in);
-			for (uint64_t at = 0; at < frames && !in.bad && !m->e && c->steps; at++, c->steps--)
+			for (uint64_t at = 0; at < frames && !in.bad && !m->e && c->steps; at++) {
+				c->steps--;
 				read_frame(n, c, &in, f->class, m, group);
+			}
 		} else if (jfr_is_scalar(c, f)) {
 			jfr_scalar(c, &in, f, &v);
 			*ret_cut |= v.number && str_eq(f->name, STR("truncated"));

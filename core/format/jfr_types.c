@@ -9,6 +9,7 @@
 
 #include "jfr.h"
 
+#define BYTES_PER_STEP 8 /* of a text */
 #define DEPTH_MAX 24 /* of elements, and of classes within classes */
 
 static int malformed(const struct jfr_chunk *c, const char *what)
@@ -197,6 +198,7 @@ void jfr_scalar(struct jfr_chunk *c, struct cursor *in, const struct jfr_field *
 			struct cursor at = jfr_constant(c, f->class, key);
 			ret->text = read_text(c, &at, true, &key);
 		}
+		c->steps -= MIN(c->steps, (uint64_t)ret->text.len / BYTES_PER_STEP);
 		break;
 	case JFR_CLASS:
 		break;
@@ -258,8 +260,9 @@ static bool pass_values(struct jfr_chunk *c, struct cursor *in, struct pass *sta
 	while (depth && !in->bad) {
 		struct pass *p = &stack[depth - 1];
 		const struct jfr_class *class = &c->classes.v[p->f->class];
-		if (!c->steps--)
+		if (!c->steps)
 			return false;
+		c->steps--;
 		if (!p->left) {
 			depth--;
 		} else if (p->f->is_constant || class->base != JFR_CLASS) {

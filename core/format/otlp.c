@@ -24,7 +24,7 @@
 #include "json_format.h"
 #include "otlp_decoder.h"
 
-#define SERVICES_MAX 4096 /* of the samples of one profile */
+#define SERVICES_MAX 1024 /* of the samples of one profile */
 
 static void head_done(struct otlp_head *h)
 {
@@ -41,6 +41,8 @@ static void otlp_done(struct otlp *o)
 	free(o->attributes);
 	free(o->mappings);
 	free(o->locations);
+	VEC_DONE(&o->units);
+	idset_done(&o->unit_set);
 	VEC_DONE(&o->extras);
 	head_done(&o->head);
 	otlp_sample_done(&o->sample);
@@ -95,7 +97,8 @@ static int begin_tables(struct otlp *o)
 		return no_memory(o);
 	if (o->dict.rows[TABLE_STRING].n && !o->layout->is_old)
 		o->dict.rows[TABLE_STRING].v[0].len = 0;
-	return attribute_service(o);
+	int e = otlp_read_units(o);
+	return e ? e : attribute_service(o);
 }
 
 static int read_tables(struct otlp *o)
@@ -552,6 +555,7 @@ int otlp_decode(struct slice in, bool is_json, const struct format_options *opts
 	struct error own = { 0 };
 	_cleanup_(otlp_done) struct otlp o = { .in = in, .opts = opts, .sink = sink, .err = err ? err : &own,
 		.is_copy = is_json, .no_attribute = { .key = STR(""), .unit = STR(""), .value.text = STR("") } };
+	o.seed = hash_seed();
 	o.dict.max_bytes = format_max_model(opts);
 	int e = decoded_init(&o.decoded, format_max_model(opts));
 	if (!e && is_json) {

@@ -22,6 +22,11 @@ struct otlp_row {
 	size_t extra_at, n_extras;
 };
 
+/* 1.7 names the units of attributes in a table of their own. */
+struct otlp_unit {
+	struct str key, unit;
+};
+
 /* What a profile says beside its samples. */
 struct otlp_head {
 	VEC(struct slice) types;
@@ -52,8 +57,12 @@ struct otlp {
 	struct otlp_row *mappings, *locations;
 	size_t n_attributes;
 	bool names_services; /* some attribute is service.name */
+	VEC(struct otlp_unit) units;
+	struct idset unit_set;
 	VEC(uint64_t) extras;
+	size_t n_sample_extras; /* of the sample that is being made */
 	uint32_t gen;
+	uint64_t seed;
 	/* of the profile */
 	struct otlp_head head;
 	struct otlp_sample sample;
@@ -65,6 +74,7 @@ struct otlp {
 	struct maker maker;
 };
 
+int otlp_read_units(struct otlp *o);
 int otlp_attribute(struct otlp *o, uint64_t i, struct otlp_attribute **ret);
 /* Adds a sample to the maker's profile: several where it has several times. */
 int otlp_put_sample(struct otlp *o, const struct otlp_sample *s);

@@ -7,6 +7,9 @@
 
 #include "otlp_decoder.h"
 
+#define EXTRAS_MAX ((size_t)1 << 20) /* attributes of mappings and locations that are labels, of one profile */
+#define SAMPLE_EXTRAS_MAX 1024       /* of the frames of one sample, equal ones too */
+
 struct str otlp_text(struct otlp *o, struct str s)
 {
 	return profile_str(o->maker.p, make_copy(&o->maker, s));
@@ -30,18 +33,30 @@ static int read_attribute(struct otlp *o, struct slice row, struct otlp_attribut
 	return e || !c.bad ? e : error_set(o->err, ERR_FORMAT_MALFORMED, "an attribute is malformed");
 }
 
-/* 1.7 names the units of attributes in a table of their own. */
-static int find_unit(struct otlp *o, struct otlp_attribute *a)
+static struct otlp_unit *find_unit(struct otlp *o, struct str key, uint64_t hash)
 {
+	for (struct idset_probe p = idset_probe(&o->unit_set, hash); idset_next(&o->unit_set, &p);)
+		if (str_eq(o->units.v[p.id].key, key))
+			return &o->units.v[p.id];
+	return NULL;
+}
+
+int otlp_read_units(struct otlp *o)
+{
+	o->units.n = 0;
+	idset_clear(&o->unit_set);
 	for (size_t i = 0; i < o->dict.rows[TABLE_UNIT].n; i++) {
 		struct cursor c = cursor_of(o->dict.rows[TABLE_UNIT].v[i]);
 		struct pb_field f = { 0 };
-		struct str key = STR(""), unit = STR("");
+		struct otlp_unit row = { STR(""), STR("") };
 		while (pb_next(&c, &f))
 			if (f.wire == PB_VARINT && (f.number == 1 || f.number == 2))
-				otlp_dict_string(&o->dict, f.value, f.number == 1 ? &key : &unit);
-		if (str_eq(key, a->key))
-			a->unit = unit;
+				otlp_dict_string(&o->dict, f.value, f.number == 1 ? &row.key : &row.unit);
+		uint64_t hash = hash_str(row.key, o->seed);
+		struct otlp_unit *to = find_unit(o, row.key, hash);
+		if (!to && (!(to = VEC_PUSH(&o->units)) || idset_add(&o->unit_set, hash, (uint32_t)o->units.n - 1)))
+			return error_set(o->err, -ENOMEM, "no memory for units");
+		*to = row;
 	}
 	return 0;
 }
@@ -58,9 +73,10 @@ int otlp_attribute(struct otlp *o, uint64_t i, struct otlp_attribute **ret)
 	if (!a->is_read) {
 		*a = (struct otlp_attribute){ .key = STR(""), .unit = STR(""), .value.text = STR("") };
 		int e = read_attribute(o, row, a);
-		e = e || !o->layout->is_old ? e : find_unit(o, a);
 		if (e)
 			return e;
+		const struct otlp_unit *unit = find_unit(o, a->key, hash_str(a->key, o->seed));
+		a->unit = unit ? unit->unit : a->unit;
 		a->is_read = true;
 	}
 	*ret = a;
@@ -196,6 +212,18 @@ static int make_build_id(struct otlp *o, const struct otlp_numbers *attributes, 
 	return buf_err(&id) ? error_set(o->err, ERR_FORMAT_LIMIT, "a build id of over a MiB") : o->maker.e;
 }
 
+static int add_extra(struct otlp *o, uint64_t attribute)
+{
+	if (o->extras.n >= EXTRAS_MAX)
+		return error_set(o->err, ERR_FORMAT_LIMIT, "more than %zu attributes of mappings and locations",
+		                 EXTRAS_MAX);
+	uint64_t *to = VEC_PUSH(&o->extras);
+	if (!to)
+		return error_set(o->err, -ENOMEM, "no memory for attributes");
+	*to = attribute;
+	return 0;
+}
+
 /* What tells of a mapping or location beside what the model has is told of the samples that pass there. */
 static int keep_extra(struct otlp *o, const struct otlp_numbers *attributes)
 {
@@ -206,10 +234,9 @@ static int keep_extra(struct otlp *o, const struct otlp_numbers *attributes)
 			return e;
 		if (!a->key.len || build_id_kind(a->key) < ARRAY_SIZE(build_id_keys) || str_eq(a->key, OTLP_FRAME_TYPE))
 			continue;
-		uint64_t *to = VEC_PUSH(&o->extras);
-		if (!to)
-			return error_set(o->err, -ENOMEM, "no memory for attributes");
-		*to = attributes->v[i];
+		e = add_extra(o, attributes->v[i]);
+		if (e)
+			return e;
 	}
 	return 0;
 }
@@ -425,12 +452,8 @@ static int add_location(struct otlp *o, const struct location_row *r, struct otl
 		set_flags(p, &l);
 	to->extra_at = o->extras.n;
 	e = keep_extra(o, &r->attributes);
-	for (size_t i = 0; !e && mapping && i < mapping->n_extras; i++) {
-		uint64_t *extra = VEC_PUSH(&o->extras);
-		e = extra ? 0 : -ENOMEM;
-		if (extra)
-			*extra = o->extras.v[mapping->extra_at + i];
-	}
+	for (size_t i = 0; !e && mapping && i < mapping->n_extras; i++)
+		e = add_extra(o, o->extras.v[mapping->extra_at + i]);
 	to->n_extras = o->extras.n - to->extra_at;
 	struct profile_location *slot = e ? NULL : VEC_PUSH(&p->locations);
 	if (!slot)
@@ -466,8 +489,11 @@ static int put_frame(struct otlp *o, uint64_t location)
 	if (e)
 		return e;
 	make_frame(&o->maker, row->id);
-	for (size_t i = 0; !e && i < row->n_extras; i++)
+	for (size_t i = 0; !e && i < row->n_extras && o->n_sample_extras < SAMPLE_EXTRAS_MAX; i++) {
 		e = put_attribute(o, o->extras.v[row->extra_at + i], true);
+		if (++o->n_sample_extras == SAMPLE_EXTRAS_MAX)
+			profile_warn(o->maker.p, "a sample's frames have more than %d attributes", SAMPLE_EXTRAS_MAX);
+	}
 	return e ? e : o->maker.e;
 }
 
@@ -539,6 +565,7 @@ static int put_link(struct otlp *o, const struct otlp_sample *s)
 /* One sample of the model, with these of the times. */
 static int put_sample(struct otlp *o, const struct otlp_sample *s, int64_t *values, const uint64_t *times, size_t n)
 {
+	o->n_sample_extras = 0;
 	int e = o->layout->is_old ? put_old_stack(o, s) : put_stack(o, s);
 	for (size_t i = 0; !e && i < s->attributes.n; i++)
 		e = put_attribute(o, s->attributes.v[i], false);
