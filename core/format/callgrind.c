@@ -326,6 +326,8 @@ static int decode(struct slice in, const struct format_options *opts, struct pro
 	}
 	if (r.calls)
 		make_fail(&m, ERR_FORMAT_MALFORMED, "callgrind: the calls of line %zu have no cost", r.calls_line);
+	if (!m.e && !p->types.n)
+		return make_fail(&m, ERR_FORMAT_UNKNOWN, "a callgrind file without `events:`");
 	graph_samples(&r.g, r.has_summary ? r.summary : NULL);
 	return make_end(&m);
 }

@@ -28,7 +28,7 @@ struct column {
 
 enum {
 	STACK_PREFIX, STACK_OFFSET, STACK_FRAME, STACK_CATEGORY,
-	FRAME_FUNC, FRAME_LINE, FRAME_COLUMN, FRAME_ADDRESS, FRAME_DEPTH, FRAME_CATEGORY, FRAME_LIB,
+	FRAME_FUNC, FRAME_KIND, FRAME_LINE, FRAME_COLUMN, FRAME_ADDRESS, FRAME_DEPTH, FRAME_CATEGORY, FRAME_LIB,
 	FUNC_NAME, FUNC_FILE, FUNC_LINE, FUNC_COLUMN, FUNC_RESOURCE, FUNC_SOURCE,
 	RESOURCE_LIB, SOURCE_FILE,
 	N_COLUMNS
@@ -39,7 +39,8 @@ static const struct place {
 } places[N_COLUMNS] = {
 	[STACK_PREFIX] = { "stackTable", "prefix" },      [STACK_OFFSET] = { "stackTable", "prefixOffset" },
 	[STACK_FRAME] = { "stackTable", "frame" },        [STACK_CATEGORY] = { "stackTable", "category" },
-	[FRAME_FUNC] = { "frameTable", "func" },          [FRAME_LINE] = { "frameTable", "line" },
+	[FRAME_FUNC] = { "frameTable", "func" },          [FRAME_KIND] = { "frameTable", "implementation" },
+	[FRAME_LINE] = { "frameTable", "line" },
 	[FRAME_COLUMN] = { "frameTable", "column" },      [FRAME_ADDRESS] = { "frameTable", "address" },
 	[FRAME_DEPTH] = { "frameTable", "inlineDepth" },  [FRAME_CATEGORY] = { "frameTable", "category" },
 	[FRAME_LIB] = { "frameTable", "lib" },            [FUNC_NAME] = { "funcTable", "name" },
@@ -190,10 +191,22 @@ static uint32_t mapping_of(const struct firefox *f, int64_t frame, int64_t func)
 	return lib >= 0 && (uint64_t)lib < f->libs.n ? f->libs.v[lib] : PROFILE_NONE;
 }
 
+/* "NAME_[ion]": how JavaScript was compiled. */
+static uint32_t system_name(struct firefox *f, struct str name, struct str kind)
+{
+	if (!kind.len || name.len > 4096 || kind.len > 64)
+		return 0;
+	char text[4200];
+	int n = snprintf(text, sizeof text, "%.*s_[%.*s]", (int)name.len, name.s, (int)kind.len, kind.s);
+	return make_copy(f->m, (struct str){ text, (size_t)n });
+}
+
 static void push_line(struct firefox *f, int64_t frame, int64_t func)
 {
 	int64_t start = at(f, FUNC_LINE, func), line = at(f, FRAME_LINE, frame), column = at(f, FRAME_COLUMN, frame);
-	const struct profile_function function = { .name = make_string(f->m, string_at(f, at(f, FUNC_NAME, func))),
+	struct str name = string_at(f, at(f, FUNC_NAME, func));
+	const struct profile_function function = { .name = make_string(f->m, name),
+		.system_name = system_name(f, name, string_at(f, at(f, FRAME_KIND, frame))),
 		.filename = make_string(f->m, file_of(f, func)), .start_line = MAX(start, 0) };
 	struct profile_line *to = VEC_PUSH(&f->lines);
 	if (to)

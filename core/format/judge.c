@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "../wire/pb.h"
 #include "internal.h"
 
 /* What else than a profile is written to a profiling database, and what its owner should do. */
 
 #define NOT_YET "not taken yet by this version; "
 
-#define MOJO "an Austin MOJO file: " NOT_YET "run `mojo2austin` and write its output"
+#define MOJO "an Austin MOJO file: run `mojo2austin` and write its output"
 #define GO_TRACE "a Go execution trace: run `go tool trace -pprof=sched TRACE` and write its output"
 
 struct magic {
@@ -24,16 +25,19 @@ static const struct magic magics[] = {
 	MAGIC("2ELIFREP", "perf data of the other byte order: run `perf script` and write its output"),
 	{ " trace\0", 7, 7, GO_TRACE }, /* "go 1.22 trace" */
 	{ " trace\0", 7, 6, GO_TRACE },
-	MAGIC("JAVA PROFILE", "a Java heap dump: it holds objects, no stacks over time"),
+	MAGIC("JAVA PROFILE", "a Java heap dump: it holds objects, no stacks over time; record them by "
+	                      "`jcmd PID JFR.start`, or by async-profiler"),
 	MAGIC("Nettrace\x14", ".NET nettrace: run `dotnet-trace convert --format speedscope`"),
-	MAGIC("memray\0", "a memray capture: " NOT_YET "run `memray transform` or `memray stats --json`"),
+	MAGIC("memray\0", "a memray capture: memray cannot write its stacks for others; profile by py-spy or Austin"),
 	MAGIC("MOJ\1", MOJO),
 	MAGIC("MOJ\2", MOJO),
 	MAGIC("MOJ\3", MOJO),
 	MAGIC("MOJ\4", MOJO),
 	MAGIC("v8-version,", "a V8 log: run `node --prof-process`, or profile by --cpu-prof"),
-	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples"),
+	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples; profile by callgrind, heaptrack "
+	                "or gperftools"),
 	MAGIC("--- Execution profile ---", "async-profiler's text for people: profile with -o collapsed or -o pprof"),
+	MAGIC("goroutine 1 [", "a Go goroutine dump (debug=2): fetch it without debug=2"),
 	MAGIC("rbspy0", "an rbspy recording: run `rbspy report -f collapsed`"),
 	/* compressed and packed files */
 	{ "1AY&SY", 6, 4, "a bzip2 file: decompress it first" },
@@ -90,6 +94,8 @@ static int judge_json(struct str s, struct error *err)
 {
 	if (holds(s, "\"root_frame\"") && holds(s, "\"sample_count\""))
 		return named(err, "a pyinstrument session: write it with `pyinstrument -r speedscope`");
+	if (holds(s, "\"stackTable\"") && holds(s, "\"schema\"") && !holds(s, "\"preprocessedProfileVersion\""))
+		return named(err, "a profile as Firefox itself writes it: open it at profiler.firefox.com and save it there");
 	if (holds(s, "\"dhatFileVersion\""))
 		return named(err, "a DHAT file: it holds counts of allocations by place, not samples");
 	return 0;
@@ -123,6 +129,37 @@ static int judge_text(struct str s, struct error *err)
 	return 0;
 }
 
+/*
+ * A Perfetto trace is a row of messages, all of field 1, that begin with fields which neither a pprof's types nor an
+ * OTLP resource have.
+ */
+static bool is_perfetto(struct slice head)
+{
+	struct cursor c = cursor_of(head);
+	struct pb_field packet = { 0 }, first = { 0 };
+	size_t n = 0;
+	for (; n < 3 && pb_next(&c, &packet); n++) {
+		struct cursor inner = cursor_of(packet.bytes);
+		if (packet.number != 1 || packet.wire != PB_LEN || !pb_next(&inner, &first) || first.number <= 3)
+			return false;
+	}
+	return n == 3;
+}
+
+/* What /debug/pprof/cmdline answers: words with a zero byte between them. */
+static bool is_command_line(struct slice head)
+{
+	size_t zeros = 0, first = strnlen((const char *)head.data, head.len);
+	for (size_t i = 0; i < head.len; i++) {
+		if (head.data[i] && (head.data[i] < 0x20 || head.data[i] == 0x7f))
+			return false;
+		zeros += !head.data[i];
+		if (!head.data[i] && (!i || !head.data[i - 1]))
+			return false;
+	}
+	return zeros && first >= 4;
+}
+
 int judge_named(struct slice head, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
@@ -130,6 +167,10 @@ int judge_named(struct slice head, struct error *err)
 		if (head.len >= m->at + m->len && !memcmp(head.data + m->at, m->bytes, m->len))
 			return named(err, m->what);
 	}
+	if (is_perfetto(head))
+		return named(err, "a Perfetto trace: open it at ui.perfetto.dev, or convert it by `traceconv profile`");
+	if (is_command_line(head))
+		return named(err, "a command line (/debug/pprof/cmdline), not a profile");
 	return judge_text(skip_space(head), err);
 }
 

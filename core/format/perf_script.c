@@ -13,8 +13,9 @@
  *     types       "samples" (count), and for each event that tells its period one of its name (count), of cpu-clock and
  *                 task-clock "cpu" (nanoseconds). A sample has 0 in the types of other events.
  *     labels      thread (comm), pid, tid, cpu, event (as printed, with modifiers), elapsed (since the first event)
- *     objects     become mappings, whose addresses are as perf prints them: [kernel.kallsyms], vmlinux and *.ko are the
- *                 kernel, perf-PID.map and jitted-*.so are code made at run time
+ *     objects     become mappings, whose addresses are as perf prints them. A function of the kernel ([kernel.kallsyms],
+ *                 vmlinux, modules) has the system name "NAME_[kernel]", of perf-PID.map and jitted-*.so "NAME_[jit]",
+ *                 one that was inlined "NAME_[inlined]"
  *     (inlined)   frames of one address are the lines of one location, innermost first
  *     [unknown]   a location without a function: mapping and address are kept
  *     # lines     comments. Times count from the machine's start, so the profile has no time of its own.
@@ -48,6 +49,7 @@ struct script {
 	VEC(struct weight) weights; /* of each sample: which type besides "samples" */
 	VEC(struct profile_line) lines; /* inlined calls whose location is not complete */
 	uint64_t address;   /* of these */
+	struct buf text;    /* a name that is put together */
 	size_t number, n_skipped, n_empty;
 };
 
@@ -215,9 +217,39 @@ static void flush_inlined(struct script *s, uint32_t mapping)
 	s->frames++;
 }
 
-static void push_line(struct script *s, struct str symbol)
+/* How a frame ran, where its object tells it. */
+static struct str kind_of(struct str object)
 {
-	const struct profile_function f = { .name = make_string(s->m, symbol) };
+	bool module = object.len > 1 && *object.s == '[' && object.s[1] != 'v' && object.s[1] != 'u';
+	const char *slash = object.len ? memrchr(object.s, '/', object.len) : NULL;
+	struct str file = slash ? str_from(object, (size_t)(slash + 1 - object.s)) : object;
+	if (str_eq(object, STR("inlined")))
+		return STR("inlined");
+	if (module || str_starts(file, STR("vmlinux")) || memmem(file.s, file.len, ".ko", 3))
+		return STR("kernel");
+	bool map = str_starts(file, STR("perf-")) && str_ends(file, STR(".map"));
+	return map || str_starts(file, STR("jitted-")) ? STR("jit") : NO_UNIT;
+}
+
+/* "schedule_[kernel]" */
+static uint32_t system_name(struct script *s, struct str symbol, struct str kind)
+{
+	if (!kind.len)
+		return 0;
+	buf_reset(&s->text);
+	buf_put(&s->text, symbol.s, symbol.len);
+	buf_puts(&s->text, "_[");
+	buf_put(&s->text, kind.s, kind.len);
+	buf_putc(&s->text, ']');
+	if (buf_err(&s->text))
+		make_fail(s->m, ERR_FORMAT_LIMIT, "line %zu: no memory for a name", s->number);
+	return make_copy(s->m, (struct str){ (const char *)s->text.data, s->text.len });
+}
+
+static void push_line(struct script *s, struct str symbol, struct str object)
+{
+	const struct profile_function f = { .name = make_string(s->m, symbol),
+		.system_name = system_name(s, symbol, kind_of(object)) };
 	struct profile_line *l = VEC_PUSH(&s->lines);
 	if (l)
 		*l = (struct profile_line){ .function = make_function(s->m, &f) };
@@ -233,7 +265,7 @@ static void add_frame(struct script *s, const struct script_frame *f)
 		flush_inlined(s, PROFILE_NONE);
 	s->address = f->address;
 	if (named)
-		push_line(s, f->symbol);
+		push_line(s, f->symbol, f->object);
 	if (inlined)
 		return;
 	uint32_t mapping = mapping_of(s, f->object, named);
@@ -398,13 +430,14 @@ static void script_done(struct script *s)
 	idset_done(&s->objects);
 	VEC_DONE(&s->weights);
 	VEC_DONE(&s->lines);
+	buf_done(&s->text);
 }
 
 static int decode(struct slice in, const struct format_options *opts, struct profile *p, struct error *err)
 {
 	_maker_ struct maker m;
 	maker_init(&m, p, opts, err);
-	_cleanup_(script_done) struct script s = { .m = &m };
+	_cleanup_(script_done) struct script s = { .m = &m, .text = BUF_INIT(1 << 20) };
 	make_type(&m, STR("samples"), STR("count"));
 	struct slice rest = skip_bom(in);
 	struct str line;
