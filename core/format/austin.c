@@ -10,7 +10,7 @@
  * `# mode: full`: time, 1 where the thread was idle, and bytes gained or lost. `# key: value` lines are comments.
  *
  *     types     wall or cpu (microseconds), by the mode; memory: "alloc_space" and "free_space" (bytes);
- *               full: "wall", "cpu" (where not idle), "alloc_space", "free_space": bytes that were given back are below 0
+ *               full: "wall", "cpu" (where not idle), "alloc_space", "free_space" (given back, below 0)
  *     labels    pid, thread ("0:26166": interpreter and thread, as Austin names it), idle
  *
  * `:GC:` and other frames without a file are functions of that name.

@@ -47,5 +47,5 @@ uint32_t graph_node(struct graph *g, struct str object, struct str file, struct 
 void graph_cost(struct graph *g, uint32_t node, struct str file, uint64_t address, int64_t line, const int64_t *costs);
 /* What calls cost in all, in the first event. */
 void graph_call(struct graph *g, uint32_t caller, uint32_t callee, int64_t line, int64_t cost);
-/* Makes the samples. What a summary has (NULL: none) beyond the costs of all functions becomes a sample without a stack. */
+/* Makes the samples. What a summary has (NULL: none) beyond the costs of all functions is a sample without a stack. */
 void graph_samples(struct graph *g, const int64_t *summary);

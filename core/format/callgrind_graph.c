@@ -33,7 +33,8 @@ static uint32_t mapping_of(struct graph *g, uint32_t object)
 	for (struct idset_probe p = idset_probe(&g->objects, hash); idset_next(&g->objects, &p);)
 		if (g->m->p->mappings.v[p.id].filename == object)
 			return p.id;
-	uint32_t id = make_mapping(g->m, &(struct profile_mapping){ .filename = object, .flags = MAPPING_HAS_FUNCTIONS });
+	uint32_t id = make_mapping(g->m, &(struct profile_mapping){ .filename = object,
+	                                                            .flags = MAPPING_HAS_FUNCTIONS });
 	if (id != PROFILE_NONE && idset_add(&g->objects, hash, id))
 		no_memory(g);
 	return id;

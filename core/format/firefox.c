@@ -210,7 +210,8 @@ static void push_line(struct firefox *f, int64_t frame, int64_t func)
 		.filename = make_string(f->m, file_of(f, func)), .start_line = MAX(start, 0) };
 	struct profile_line *to = VEC_PUSH(&f->lines);
 	if (to)
-		*to = (struct profile_line){ make_function(f->m, &function), line >= 0 ? line : MAX(start, 0), MAX(column, 0) };
+		*to = (struct profile_line){ make_function(f->m, &function), line >= 0 ? line : MAX(start, 0),
+			MAX(column, 0) };
 	else
 		make_fail(f->m, -ENOMEM, "no memory for the frames");
 }
@@ -224,7 +225,8 @@ static void add_frame(struct firefox *f, int64_t frame, bool inlined)
 		return;
 	}
 	uint32_t mapping = mapping_of(f, frame, func);
-	bool known = address < 0 || mapping == PROFILE_NONE || !str_starts(string_at(f, at(f, FUNC_NAME, func)), STR("0x"));
+	bool number = str_starts(string_at(f, at(f, FUNC_NAME, func)), STR("0x"));
+	bool known = address < 0 || mapping == PROFILE_NONE || !number;
 	if (known)
 		push_line(f, frame, func);
 	if (inlined)
@@ -304,7 +306,9 @@ static void step(const struct firefox *f, struct walk *w)
 static enum weight weight_of(const struct firefox *f, uint32_t samples)
 {
 	uint32_t type = json_get(f->j, samples, "weightType");
-	return json_is(f->j, type, "tracing-ms") ? WEIGHT_TIME : json_is(f->j, type, "bytes") ? WEIGHT_BYTES : WEIGHT_SAMPLES;
+	if (json_is(f->j, type, "tracing-ms"))
+		return WEIGHT_TIME;
+	return json_is(f->j, type, "bytes") ? WEIGHT_BYTES : WEIGHT_SAMPLES;
 }
 
 static void add_sample(struct firefox *f, enum weight kind, uint32_t weight, uint32_t cpu, const int64_t *stack)
@@ -316,7 +320,8 @@ static void add_sample(struct firefox *f, enum weight kind, uint32_t weight, uin
 		values[0] = v;
 	else if (kind != WEIGHT_SAMPLES)
 		values[kind == WEIGHT_TIME ? f->time_type : f->bytes_type] = v;
-	if (f->cpu_type && json_scaled(f->j, cpu, 0, &v) && __builtin_mul_overflow(v, f->cpu_scale, &values[f->cpu_type]))
+	if (f->cpu_type && json_scaled(f->j, cpu, 0, &v) &&
+	    __builtin_mul_overflow(v, f->cpu_scale, &values[f->cpu_type]))
 		bad(f, "a CPU time over 64 bits");
 	make_stack(f, *stack);
 	make_sample(f->m, values);
@@ -425,7 +430,8 @@ static int decode_firefox(const struct json *j, struct maker *m)
 /* A profile as Firefox itself writes it has rows with a schema instead of columns. */
 static bool matches(const struct json *j)
 {
-	uint32_t root = json_root(j), meta = json_get(j, root, "meta"), first = json_first(j, json_get(j, root, "threads"));
+	uint32_t root = json_root(j), meta = json_get(j, root, "meta");
+	uint32_t first = json_first(j, json_get(j, root, "threads"));
 	return json_get(j, meta, "preprocessedProfileVersion") && first;
 }
 

@@ -95,7 +95,8 @@ static int read_samples(struct cpu *c, struct words *w, size_t total)
 		size_t at = total - w->rest.len;
 		uint64_t count = has(w, 2) ? next(w) : 0, n = has(w, 1) ? next(w) : UINT64_MAX;
 		if (!has(w, n))
-			return make_fail(c->m, ERR_FORMAT_TRUNCATED, "a gperftools profile: the sample at byte %zu is cut short", at);
+			return make_fail(c->m, ERR_FORMAT_TRUNCATED,
+			                 "a gperftools profile: the sample at byte %zu is cut short", at);
 		if (is_end(w, count, n)) {
 			next(w);
 			return 0;
@@ -169,7 +170,8 @@ static void make_samples(struct cpu *c)
 			legacy_frame(c->m, c->addresses.v[s->at + k] - (k != 0));
 		values[0] = (int64_t)s->count;
 		if (__builtin_mul_overflow(values[0], c->m->p->period, &values[1]))
-			make_fail(c->m, ERR_FORMAT_MALFORMED, "a gperftools profile: the time of sample %zu is over 64 bits", i);
+			make_fail(c->m, ERR_FORMAT_MALFORMED,
+			          "a gperftools profile: the time of sample %zu is over 64 bits", i);
 		make_sample(c->m, values);
 	}
 }

@@ -15,9 +15,9 @@
  *       t*: n: bytes [n: bytes]
  *
  * The first pair is what is in use, the second what was ever allocated. Types "alloc_objects", "alloc_space",
- * "inuse_objects", "inuse_space" where the two differ, else "objects" and "space" (jemalloc: "inuse_objects", ...). Kinds
- * that are sampled are scaled to what they stand for, as google/pprof and jeprof do. The mean size of a stack's objects
- * is the label "bytes". Go's `#` lines give names to addresses; its statistics of the runtime are left out.
+ * "inuse_objects", "inuse_space" where the two differ, else "objects" and "space" (jemalloc: "inuse_objects", ...).
+ * Kinds that are sampled are scaled to what they stand for, as google/pprof and jeprof do. The mean size of a stack's
+ * objects is the label "bytes". Go's `#` lines give names to addresses; its statistics of the runtime are left out.
  */
 
 struct row {

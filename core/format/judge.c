@@ -95,7 +95,8 @@ static int judge_json(struct str s, struct error *err)
 	if (holds(s, "\"root_frame\"") && holds(s, "\"sample_count\""))
 		return named(err, "a pyinstrument session: write it with `pyinstrument -r speedscope`");
 	if (holds(s, "\"stackTable\"") && holds(s, "\"schema\"") && !holds(s, "\"preprocessedProfileVersion\""))
-		return named(err, "a profile as Firefox itself writes it: open it at profiler.firefox.com and save it there");
+		return named(err, "a profile as Firefox itself writes it: open it at "
+		                  "profiler.firefox.com and save it there");
 	if (holds(s, "\"dhatFileVersion\""))
 		return named(err, "a DHAT file: it holds counts of allocations by place, not samples");
 	return 0;

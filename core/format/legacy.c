@@ -244,7 +244,8 @@ static bool is_library(struct str file)
 {
 	for (const char *at = file.s; (at = memmem(at, file.len - (size_t)(at - file.s), ".so", 3)); at += 3) {
 		size_t behind = (size_t)(at - file.s) + 3;
-		if (behind == file.len || (behind + 1 < file.len && memchr("._", file.s[behind], 2) && is_digit(file.s[behind + 1])))
+		bool version = behind + 1 < file.len && memchr("._", file.s[behind], 2) && is_digit(file.s[behind + 1]);
+		if (behind == file.len || version)
 			return true;
 	}
 	return false;

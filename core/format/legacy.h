@@ -4,8 +4,8 @@
 /*
  * What the formats share that gperftools, jemalloc and Go's debug=1 pages write: stacks of bare addresses, and a memory
  * map, as /proc/self/maps has it, that says which file each lies in. The addresses are return addresses, one less is
- * within the call; only where a signal interrupted the leaf it is its own. Facts about addresses that come later (a map,
- * Go's `#` lines with names) are applied to the profile's locations at the end.
+ * within the call; only where a signal interrupted the leaf it is its own. Facts about addresses that come later (a
+ * map, Go's `#` lines with names) are applied to the profile's locations at the end.
  */
 
 #include "make.h"

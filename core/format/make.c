@@ -160,7 +160,8 @@ static uint64_t hash_frame(const struct maker *m, const struct frame *f)
 {
 	uint64_t hash = hash_mix(m->seed ^ f->address, f->mapping);
 	for (uint32_t i = 0; i < f->n_lines; i++)
-		hash = hash_mix(hash ^ f->lines[i].function, (uint64_t)f->lines[i].line << 20 ^ (uint64_t)f->lines[i].column);
+		hash = hash_mix(hash ^ f->lines[i].function,
+		                (uint64_t)f->lines[i].line << 20 ^ (uint64_t)f->lines[i].column);
 	return hash;
 }
 

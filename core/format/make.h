@@ -6,8 +6,8 @@
  * one. Errors stick as in struct buf: after the first, `e` is set, err has the sentence, and every further call does
  * nothing; so a decoder builds freely and asks at the end of each of its loops.
  *
- * A sample is built leaf first: make_frame() ..., make_label_*() ..., then make_sample(). Memory is bounded by twice the
- * limit of the input.
+ * A sample is built leaf first: make_frame() ..., make_label_*() ..., then make_sample(). Memory is bounded by twice
+ * the limit of the input.
  */
 
 #include "../base/idset.h"

@@ -6,14 +6,14 @@
 #include "text.h"
 
 /*
- * What `perf script` prints: a line for each event, `comm pid/tid [cpu] time: period event:`, and its frames, leaf first,
- * `address symbol+offset (object)`, up to an empty line. Which fields there are depends on -F; a one-line sample has its
- * only frame behind the event.
+ * What `perf script` prints: a line for each event, `comm pid/tid [cpu] time: period event:`, and its frames, leaf
+ * first, `address symbol+offset (object)`, up to an empty line. Which fields there are depends on -F; a one-line sample
+ * has its only frame behind the event.
  *
  *     types       "samples" (count), and for each event that tells its period one of its name (count), of cpu-clock and
  *                 task-clock "cpu" (nanoseconds). A sample has 0 in the types of other events.
  *     labels      thread (comm), pid, tid, cpu, event (as printed, with modifiers), elapsed (since the first event)
- *     objects     become mappings, whose addresses are as perf prints them. A function of the kernel ([kernel.kallsyms],
+ *     objects     become mappings, whose addresses are as perf prints them. A function of the kernel ([kernel...],
  *                 vmlinux, modules) has the system name "NAME_[kernel]", of perf-PID.map and jitted-*.so "NAME_[jit]",
  *                 one that was inlined "NAME_[inlined]"
  *     (inlined)   frames of one address are the lines of one location, innermost first
@@ -301,7 +301,8 @@ static uint32_t type_of(struct script *s, struct str event)
 		if (str_eq(profile_str(p, p->types.v[t].type), name))
 			return t;
 	if (p->types.n >= FORMAT_MAX_TYPES)
-		make_fail(s->m, ERR_FORMAT_LIMIT, "line %zu: more than %d kinds of events", s->number, FORMAT_MAX_TYPES);
+		make_fail(s->m, ERR_FORMAT_LIMIT, "line %zu: more than %d kinds of events", s->number,
+		          FORMAT_MAX_TYPES);
 	else
 		make_type(s->m, name, unit);
 	return (uint32_t)(p->types.n - 1);

@@ -8,7 +8,7 @@
  * speedscope JSON (https://www.speedscope.app/file-format-schema.json): frames that are shared, and profiles, usually
  * one per thread, that are lists of samples with weights, or events that open and close frames. All become one profile:
  *
- *     unit of time     type "wall"; the file's unit where all numbers are whole and all profiles agree, else nanoseconds
+ *     unit of time     type "wall"; the file's unit where all numbers are whole and all agree, else nanoseconds
  *     unit "bytes"     type "space"
  *     unit "none"      type "samples", unit "count", or what the options say
  *     profile's name   sample label "thread"

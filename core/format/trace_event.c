@@ -259,8 +259,9 @@ static void make_stack(struct trace *t, uint32_t id)
 		struct str key = json_number(t->j, id);
 		uint32_t frame = find_stack_frame(t, key);
 		if (frame == UINT32_MAX || depth > t->frames.n) {
-			make_fail(t->m, ERR_FORMAT_REFERENCE, "trace events: stack frame %.*s %s", (int)MIN(key.len, (size_t)20),
-			          key.s, frame == UINT32_MAX ? "does not exist" : "is its own parent");
+			make_fail(t->m, ERR_FORMAT_REFERENCE, "trace events: stack frame %.*s %s",
+			          (int)MIN(key.len, (size_t)20), key.s,
+			          frame == UINT32_MAX ? "does not exist" : "is its own parent");
 			return;
 		}
 		make_frame(t->m, t->frames.v[frame].location);
@@ -333,7 +334,8 @@ static uint32_t location_of(struct trace *t, uint32_t event)
 	uint32_t args = json_get(j, event, "args");
 	struct str url = json_str(j, json_get(j, args, "url"));
 	struct str file = url.len ? url : json_str(j, json_get(j, args, "filename"));
-	return make_named(t->m, json_str(j, json_get(j, event, "name")), file, json_int(j, json_get(j, args, "line"), 0));
+	int64_t line = json_int(j, json_get(j, args, "line"), 0);
+	return make_named(t->m, json_str(j, json_get(j, event, "name")), file, line);
 }
 
 static void open_span(struct trace *t, const struct event *e)
@@ -391,7 +393,8 @@ static void order_siblings(struct trace *t)
 	for (size_t i = 1; i < t->events.n; i++)
 		for (size_t k = i; k && k + 64 > i; k--) {
 			struct event *a = &t->events.v[k - 1], *b = &t->events.v[k], swap = *a;
-			if (a->thread != b->thread || a->ts != b->ts || a->phase != 'X' || b->phase != 'X' || a->dur >= b->dur)
+			bool both = a->thread == b->thread && a->ts == b->ts && a->phase == 'X' && b->phase == 'X';
+			if (!both || a->dur >= b->dur)
 				break;
 			*a = *b;
 			*b = swap;
@@ -478,8 +481,8 @@ const struct json_format json_trace_event = { "trace-event", true, matches, deco
 
 static enum format_verdict sniff(struct slice head, bool whole)
 {
-	bool trace = json_head_has(head, "\"ph\"") && (json_head_has(head, "\"ts\"") || json_head_has(head, "\"traceEvents\""));
-	return trace ? FORMAT_YES : FORMAT_NO;
+	bool timed = json_head_has(head, "\"ts\"") || json_head_has(head, "\"traceEvents\"");
+	return timed && json_head_has(head, "\"ph\"") ? FORMAT_YES : FORMAT_NO;
 }
 
 static int decode(struct slice in, const struct format_options *opts, struct profile *p, struct error *err)

@@ -7,9 +7,10 @@
  * V8's profiles (node --cpu-prof and --heap-prof, Chrome's developer tools, Deno): a tree of calls, and samples that
  * name its nodes.
  *
- *     .cpuprofile    types "samples" (count) and "wall" (microseconds). A sample lasts until the next one, the last until
- *                    endTime; a delta that goes back in time counts as 0. Label "elapsed": since startTime. Older files
- *                    have the tree nested below "head" and "timestamps" for "timeDeltas". Without samples: hitCount.
+ *     .cpuprofile    types "samples" (count) and "wall" (microseconds). A sample lasts until the next one, the last
+ *                    until endTime; a delta that goes back in time counts as 0. Label "elapsed": since startTime.
+ *                    Older files have the tree nested below "head" and "timestamps" for "timeDeltas". Without
+ *                    samples: hitCount.
  *     .heapprofile   type "inuse_space" (bytes): a sample for each node with bytes of its own
  *
  * Lines and columns are counted from 1 here, from 0 there: a function's place is its start line, and the line of its
@@ -165,7 +166,8 @@ static void end_sample(struct v8 *v, int64_t now)
 	}
 	if (v->labels)
 		v->labels(v->ctx);
-	if (!__builtin_sub_overflow(v->since, v->start, &elapsed) && !__builtin_mul_overflow(elapsed, NS_PER_US, &elapsed))
+	if (!__builtin_sub_overflow(v->since, v->start, &elapsed) &&
+	    !__builtin_mul_overflow(elapsed, NS_PER_US, &elapsed))
 		make_number(v->m, LABEL_ELAPSED, elapsed, UNIT_NS);
 	make_sample(v->m, (int64_t[]){ 1, wall });
 }
@@ -280,7 +282,8 @@ static int cpuprofile_decode(const struct json *j, struct maker *m)
 
 static bool cpuprofile_matches(const struct json *j)
 {
-	uint32_t root = json_root(j), first = json_first(j, json_get(j, root, "nodes")), head = json_get(j, root, "head");
+	uint32_t root = json_root(j), head = json_get(j, root, "head");
+	uint32_t first = json_first(j, json_get(j, root, "nodes"));
 	return (first && json_get(j, first, "callFrame")) ||
 	       (head && json_get(j, root, "startTime") && json_get(j, head, "functionName"));
 }
