@@ -176,11 +176,15 @@ static uint64_t count_frames(const struct flame *f, uint32_t from, uint32_t end)
 	return n;
 }
 
-/* The run of neighbours that is being gathered; frames 0: none. */
+/*
+ * The run of neighbours that is being gathered; frames 0: none. On the root even the narrowest is drawn, so that what
+ * stands there is together as wide as the root.
+ */
 static bool finish_run(const struct flame *f, struct flame_fit fit, struct flame_box *run,
                        bool (*box)(void *arg, const struct flame_box *b), void *arg)
 {
-	bool goes_on = !run->frames || flame_px(f, run->width) < fit.least_px || box(arg, run);
+	double least_px = run->depth == 1 ? 0 : fit.least_px;
+	bool goes_on = !run->frames || flame_px(f, run->width) < least_px || box(arg, run);
 	run->frames = 0;
 	return goes_on;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One profile at a time: what comes back of it, and what each rendering says of it."""
 import collections
+import html.parser
 import os
 import re
 
@@ -236,6 +237,54 @@ def openmetrics_parser():
     return text_string_to_metric_families
 
 
+class Html(html.parser.HTMLParser):
+    """Whether elements are balanced, and what the document holds."""
+
+    VOID = {'meta', 'br', 'input', 'link', 'img'}
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.attributes = [], collections.Counter(), set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, 'end of %s within %s' % (tag, self.open[-3:])
+        self.open.pop()
+
+
+def check_html(program, one, listed):
+    data = program.cat('%s/all/%s/flamegraph.html' % (one.service, listed))
+    page = Html()
+    page.feed(data.decode())
+    page.close()
+    assert not page.open, page.open
+    assert page.tags['script'] <= 1 and page.tags['style'] == 1 and not page.tags['img'], page.tags
+    assert not {a for a in page.attributes if a.startswith('on') or a in ('src', 'href', 'style')}, page.attributes
+
+
+def check_root_widths(program, one, listed):
+    """What stands on the root is as wide as it together, where all that costs something is above zero."""
+    values = [s.values[one.types[listed][0]] for s in one.profile.samples]
+    if min(values, default=0) < 0 or not sum(values) or not all(s.locations for s in one.profile.samples):
+        return
+    svg = program.cat('%s/all/%s/flamegraph.svg' % (one.service, listed)).decode()
+    rows = collections.defaultdict(float)
+    frames = svg[svg.index('<g class="frames">'):svg.index('<g class="bar">')]
+    for y, width in re.findall(r'<rect class="[^"]*" x="[^"]*" y="(\d+)" width="([\d.]+)"', frames):
+        rows[int(y)] += float(width)
+    bottom = sorted(rows, reverse=True)
+    assert abs(rows[bottom[0]] - 1180) < 0.02, rows[bottom[0]]
+    assert abs(rows[bottom[1]] - 1180) < 1, rows[bottom[1]]
+
+
 def check_openmetrics(program, one, listed):
     parse = openmetrics_parser()
     text = program.cat('%s/all/%s/metrics.prom' % (one.service, listed)).decode()
@@ -277,7 +326,9 @@ def check_renderings(report, program, one, directory):
         report.check('folded/' + at, check_folded, program, one, listed)
         report.check('merged/' + at, check_merged, program, one, listed)
     for listed in list(one.types)[:1]:
-        for rendering in ('flamegraph.svg', 'heatmap.svg'):
+        report.check('html/' + one.name, check_html, program, one, listed)
+        report.check('root-widths/' + one.name, check_root_widths, program, one, listed)
+        for rendering in ('flamegraph.svg', 'heatmap.svg', 'timeline.svg', 'subsecond.svg'):
             report.check('xml/%s/%s' % (one.name, rendering), check_xml, program, one, listed, rendering, directory)
         report.check('openmetrics/' + one.name, check_openmetrics, program, one, listed)
         report.check('promtool/' + one.name, check_promtool, program, one, listed, directory)

@@ -38,7 +38,7 @@ function layOut(least, levels) {
 		list.push(box);
 	};
 	const finish = () => {
-		if (run && px(run.width) >= least)
+		if (run && (px(run.width) >= least || depth[run.node] === 1))
 			push(run);
 		run = null;
 	};
