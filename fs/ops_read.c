@@ -418,8 +418,10 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct fs *fs = fs_of(req);
 	uint64_t max, used;
 	uploads_space(fs->uploads, &max, &used);
-	uint64_t left = max - MIN(used, max);
-	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_blocks = max / 4096, .f_bfree = left / 4096,
+	uint64_t left = max - MIN(used, max), stored = db_bytes_known(fs->db);
+	/* What is used is the store's; what is free is where files wait until they are in it. */
+	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096,
+		              .f_blocks = (stored + left) / 4096, .f_bfree = left / 4096,
 		              .f_bavail = left / 4096, .f_files = inodes_count(fs->inodes), .f_namemax = 255 };
 	fuse_reply_statfs(req, &st);
 }

@@ -178,6 +178,9 @@ int db_delete(struct db *db, const struct db_which *which, bool dry_run, struct 
 
 /* ---- the whole store, for check and stat ---- */
 
+/* Bytes of the live objects, as the last view said: no request. 0 before the first. */
+uint64_t db_bytes_known(struct db *db);
+
 /* What waits for compaction. Late: an age over COMPACTION_LATE. */
 struct db_lag {
 	uint64_t segments;

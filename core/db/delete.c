@@ -228,22 +228,26 @@ static int try_day(struct deletion *d, bool *ret, struct error *err)
 	return MIN(r, 0);
 }
 
+static int remove_marker(struct deletion *d, struct view *v, struct str service, struct error *err)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->live[i]->object.day == d->day && live_may_hold(v->live[i], service))
+			return 0;
+	return markers_remove(d->db, service, d->day, err);
+}
+
 /* The markers of services that have nothing more on that day. A hint: what is wrong here compaction puts right. */
 static int remove_markers(struct deletion *d, struct error *err)
 {
 	_cleanup_(view_unrefp) struct view *v = NULL;
 	_names_ struct names services = { 0 };
-	int r = view_quietly(d->db, 0, &v, err);
+	int r = view_quietly(d->db, VIEW_MAX_AGE, &v, err);
+	if (r == 0 && d->which->service)
+		return remove_marker(d, v, *d->which->service, err);
 	if (r == 0)
-		r = db_services(d->db, 0, &services, err);
-	for (size_t i = 0; i < services.n && r == 0; i++) {
-		struct str service = str_of(services.v[i]);
-		bool there = d->which->service && !str_eq(*d->which->service, service);
-		for (size_t k = 0; k < v->n && !there; k++)
-			there = v->live[k]->object.day == d->day && live_may_hold(v->live[k], service);
-		if (!there)
-			r = markers_remove(d->db, service, d->day, err);
-	}
+		r = db_services(d->db, VIEW_MAX_AGE, &services, err);
+	for (size_t i = 0; i < services.n && r == 0; i++)
+		r = remove_marker(d, v, str_of(services.v[i]), err);
 	return r;
 }
 
@@ -260,7 +264,8 @@ static int delete_day(struct deletion *d, struct error *err)
 	d->done.days += d->inputs.n > 0;
 	d->done.profiles += d->profiles;
 	d->done.objects += d->inputs.n;
-	return d->dry_run || !d->inputs.n ? 0 : remove_markers(d, err);
+	bool leaves_marker = d->inputs.n || takes_all(d->which); /* or one that failed before has left it */
+	return d->dry_run || !leaves_marker ? 0 : remove_markers(d, err);
 }
 
 /* ---- all days ---- */

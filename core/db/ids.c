@@ -191,7 +191,7 @@ static int leave_out_dead(struct id_index *x)
 
 static bool is_damage(int e)
 {
-	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT_MISSING;
+	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT_MISSING || e == ERR_STORE_RANGE;
 }
 
 static int index_update(struct db *db, struct id_index *x, struct view *v, struct error *err)

@@ -49,7 +49,7 @@ static void damaged_add(struct damaged_set *d, const struct ulid *ulid)
 
 static bool is_damage(int e)
 {
-	return e == ERR_CORRUPT || e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT;
+	return e == ERR_CORRUPT || e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_STORE_RANGE;
 }
 
 /* ---- what the outputs are ---- */

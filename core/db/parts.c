@@ -82,7 +82,8 @@ static int judge_missing(struct opening *o, size_t i)
 
 static bool is_damage(int e)
 {
-	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT || e == ERR_CORRUPT_MISSING;
+	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT || e == ERR_CORRUPT_MISSING ||
+	       e == ERR_STORE_RANGE; /* cut short */
 }
 
 /* Damage is counted and left out. */

@@ -314,6 +314,16 @@ void db_lag_known(struct db *db, struct db_lag *ret)
 	pthread_mutex_unlock(&db->view_lock);
 }
 
+uint64_t db_bytes_known(struct db *db)
+{
+	uint64_t n = 0;
+	pthread_mutex_lock(&db->view_lock);
+	for (size_t i = 0; db->view && i < db->view->n; i++)
+		n += db->view->live[i]->object.size;
+	pthread_mutex_unlock(&db->view_lock);
+	return n;
+}
+
 /* Nobody compacts, or not fast enough. */
 static void log_lag(struct db *db, const struct view *v)
 {

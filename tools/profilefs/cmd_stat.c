@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "../../core/db/settings.h"
 #include "../../core/wire/jsonw.h"
 #include "common.h"
 
@@ -31,7 +32,37 @@ static void put_share(struct buf *out, const char *name, uint64_t bytes, uint64_
 	buf_printf(out, "  %-10s %9.1f%%  %12s\n", name, 100 * ratio(bytes, all), bytes_format(bytes, text));
 }
 
-static void put_human(struct buf *out, const struct db_stats *s)
+/* What `stat` tells besides what the store holds. */
+struct extra {
+	struct db_lag lag;
+	struct retentions limits;
+};
+
+static void put_retention(struct buf *out, const char *of, const struct retention *r)
+{
+	char text[24];
+	if (!r->days && !r->bytes)
+		return;
+	buf_printf(out, "retention of %s:", of);
+	if (r->days)
+		buf_printf(out, " %lld days", (long long)r->days);
+	if (r->bytes)
+		buf_printf(out, " %s", bytes_format(r->bytes, text));
+	buf_putc(out, '\n');
+}
+
+static void put_compaction(struct buf *out, const struct extra *extra)
+{
+	put_retention(out, "the store", &extra->limits.store);
+	for (size_t i = 0; i < extra->limits.services.n; i++)
+		put_retention(out, extra->limits.services.v[i].service, &extra->limits.services.v[i].r);
+	if (extra->lag.age > COMPACTION_LATE)
+		buf_printf(out, "segments have waited for compaction for %lld minutes: nothing compacts this store, or "
+		           "not fast enough; run `profilefs compact --watch`\n",
+		           (long long)(extra->lag.age / NS_PER_MIN));
+}
+
+static void put_human(struct buf *out, const struct db_stats *s, const struct extra *extra)
 {
 	char text[24];
 	uint64_t all = sections(s), stored = s->segment_bytes + s->block_bytes;
@@ -51,6 +82,7 @@ static void put_human(struct buf *out, const struct db_stats *s)
 	if (s->profiles)
 		buf_printf(out, "%s came in: stored in 1/%.1f of that, %.0f bytes a profile\n", text,
 		           ratio(s->bytes_in, stored), ratio(stored, s->profiles));
+	put_compaction(out, extra);
 	if (s->damaged)
 		buf_printf(out, "%" PRIu64 " objects are damaged; `profilefs check` names them\n", s->damaged);
 }
@@ -61,7 +93,7 @@ static void put_pair(struct jsonw *w, const char *key, uint64_t v)
 	jsonw_u64(w, v);
 }
 
-static void put_json(struct buf *out, const struct db_stats *s)
+static void put_json(struct buf *out, const struct db_stats *s, const struct extra *extra)
 {
 	const struct {
 		const char *key;
@@ -81,6 +113,9 @@ static void put_json(struct buf *out, const struct db_stats *s)
 	jsonw_object(&w);
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		put_pair(&w, pairs[i].key, pairs[i].value);
+	put_pair(&w, "oldest_segment_seconds", (uint64_t)MAX(extra->lag.age / NS_PER_S, INT64_C(0)));
+	put_pair(&w, "retention_days", (uint64_t)extra->limits.store.days);
+	put_pair(&w, "retention_bytes", extra->limits.store.bytes);
 	jsonw_key(&w, "symbol_share");
 	jsonw_double(&w, ratio(s->bytes[BYTES_SYMBOLS], sections(s)));
 	jsonw_key(&w, "ratio");
@@ -116,10 +151,16 @@ static int run_stat(const struct command *self, int argc, char **argv)
 		return wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
 	if ((rc = session_open(&s, &common, SESSION_READ)))
 		return rc;
+	struct extra extra = { 0 };
 	int e = db_stat(s.db, &stats, &err);
+	if (!e)
+		e = db_lag(s.db, &extra.lag, &err);
+	if (!e)
+		e = retention_get(s.db, 0, &extra.limits, &err);
 	if (e)
 		return fail(common.store, e, &err);
-	(json ? put_json : put_human)(&out, &stats);
+	(json ? put_json : put_human)(&out, &stats, &extra);
+	retentions_done(&extra.limits);
 	return put_buf(&out);
 }
 
