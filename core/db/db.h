@@ -96,6 +96,15 @@ int view_parts(struct view *v, const struct str *service, int32_t from_day, int3
 void parts_done(struct parts *p);
 #define _parts_ _cleanup_(parts_done)
 
+/*
+ * What is known of the datasets of a service (NULL: of all) on the UTC days from..to without their tables: of blocks
+ * from the catalog, which opens none; of segments from their footers. Calls fn for each in view order, borrowed for the
+ * call; ends where it returns not 0, with that. Damaged segments are left out.
+ */
+typedef int (*info_fn)(void *ctx, const struct object *object, const struct dataset_info *info);
+int view_infos(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, info_fn fn, void *ctx,
+               struct error *err);
+
 /* Services with data, by name, and the days of one (ascending), from the markers; at most max_age old. */
 struct names {
 	char **v;

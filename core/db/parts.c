@@ -6,6 +6,8 @@
 
 #include "internal.h"
 
+#define INFO_ARENA ((size_t)1 << 30)
+
 struct opening {
 	struct view *view;
 	const struct str *service;
@@ -144,4 +146,51 @@ void parts_done(struct parts *p)
 	if (p->view)
 		view_unref(p->view);
 	*p = (struct parts){ 0 };
+}
+
+/* ---- infos ---- */
+
+static int block_infos(const struct live *l, const struct str *service, info_fn fn, void *ctx, struct error *err)
+{
+	_arena_ struct arena arena = ARENA_INIT(INFO_ARENA);
+	struct dataset_info *infos;
+	size_t n;
+	int r = live_infos(l, &arena, &infos, &n);
+	if (r < 0)
+		return error_set(err, r, "%s: the catalog's record of it cannot be read", l->object.key);
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (!service || str_eq(infos[i].service, *service))
+			r = fn(ctx, &l->object, &infos[i]);
+	return r;
+}
+
+static int segment_infos(struct view *v, const struct live *l, const struct str *service, info_fn fn, void *ctx,
+                         struct error *err)
+{
+	struct cached *pin;
+	int r = cache_pin(v->db, l, &pin, err);
+	if (r == ERR_STORE_NOT_FOUND)
+		return error_set(err, ERR_STALE, "%s: merged away meanwhile", l->object.key);
+	if (r < 0)
+		return is_damage(r) ? 0 : r;
+	struct block *b = cached_block(pin);
+	for (size_t i = 0; i < block_datasets(b) && r == 0; i++)
+		if (!service || str_eq(block_info(b, i)->service, *service))
+			r = fn(ctx, &l->object, block_info(b, i));
+	cache_unpin(v->db, pin);
+	return r;
+}
+
+int view_infos(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, info_fn fn, void *ctx,
+               struct error *err)
+{
+	int r = 0;
+	for (size_t i = 0; i < v->n && r == 0; i++) {
+		const struct live *l = v->live[i];
+		if (l->object.day < from_day || l->object.day > to_day || (service && !live_may_hold(l, *service)))
+			continue;
+		r = l->object.is_block ? block_infos(l, service, fn, ctx, err)
+		                       : segment_infos(v, l, service, fn, ctx, err);
+	}
+	return r;
 }

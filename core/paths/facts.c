@@ -171,28 +171,34 @@ struct selection *facts_for_label(const struct selection *sel, struct str label)
 	return s;
 }
 
+struct key_call {
+	key_fn fn;
+	void *ctx;
+};
+
+static int info_keys(void *ctx, const struct object *object, const struct dataset_info *info)
+{
+	struct key_call *call = ctx;
+	int e = 0;
+	for (size_t i = 0; !e && i < info->n_sample_label_keys; i++)
+		e = call->fn(call->ctx, info->sample_label_keys[i]);
+	return e;
+}
+
 /*
- * Which labels samples have is told by the footers, for all types of a dataset together: reading the samples of a
- * day to list a directory would cost too much.
+ * Which labels samples have is told by catalogs and footers, for all types of a dataset together: reading the samples
+ * of a day to list a directory would cost too much.
  */
-static int each_sample_key(struct tree *t, const struct selection *sel, const struct cancel *cancel, key_fn fn,
-                           void *ctx, struct error *err)
+static int each_sample_key(struct tree *t, const struct selection *sel, key_fn fn, void *ctx, struct error *err)
 {
 	_cleanup_(view_unrefp) struct view *v = NULL;
-	_parts_ struct parts parts = { 0 };
+	struct key_call call = { fn, ctx };
 	if (sel->from >= sel->to)
 		return 0;
 	struct str service = str_of(sel->service ? sel->service : "");
 	int e = db_view(t->db, VIEW_MAX_AGE, &v, err);
-	if (!e)
-		e = view_parts(v, sel->service ? &service : NULL, time_day(sel->from), time_day(sel->to - 1), cancel,
-		               &parts, err);
-	for (size_t i = 0; !e && i < parts.n; i++) {
-		const struct dataset_info *info = dataset_info(parts.v[i].dataset);
-		for (size_t j = 0; !e && j < info->n_sample_label_keys; j++)
-			e = fn(ctx, info->sample_label_keys[j]);
-	}
-	return e;
+	return e ? e : view_infos(v, sel->service ? &service : NULL, time_day(sel->from), time_day(sel->to - 1), info_keys,
+	                          &call, err);
 }
 
 int facts_each_label(struct tree *t, struct query *q, const struct cancel *cancel, key_fn fn, void *ctx,
@@ -204,7 +210,7 @@ int facts_each_label(struct tree *t, struct query *q, const struct cancel *cance
 	int e = query_labels(q, false, cancel, &labels, err);
 	for (size_t i = 0; !e && i < labels->n; i++)
 		e = fn(ctx, labels->v[i].key);
-	return e ? e : each_sample_key(t, query_selection(q), cancel, fn, ctx, err);
+	return e ? e : each_sample_key(t, query_selection(q), fn, ctx, err);
 }
 
 struct label_search {

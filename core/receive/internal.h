@@ -128,6 +128,7 @@ struct tenant {
 	struct receiver *r;
 	char *name;
 	struct db *db;
+	struct background *compaction; /* NULL where this receiver compacts nothing */
 	struct recent *recent;
 	pthread_mutex_t lock;      /* guards what follows */
 	uint64_t in_flight;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../base/hash.h"
+#include "../db/compact.h"
 #include "internal.h"
 
 #define NAME_MAX_BYTES 150
@@ -40,6 +41,7 @@ static void tenant_free(struct tenant *t)
 	forget_series(t);
 	VEC_DONE(&t->services);
 	recent_free(t->recent);
+	background_stop(t->compaction);
 	db_close(t->db);
 	pthread_mutex_destroy(&t->lock);
 	free(t->name);
@@ -75,6 +77,8 @@ static int tenant_new(struct receiver *r, const char *name, struct tenant **ret,
 	int e = t->name ? db_open(r->store, &opts, &t->db, err) : -ENOMEM;
 	if (!e)
 		e = recent_new(&t->recent);
+	if (!e && !r->opts.no_compact)
+		e = background_start(t->db, &(struct compact_options){ 0 }, &t->compaction);
 	if (!e)
 		*ret = TAKE_PTR(t);
 	return e;

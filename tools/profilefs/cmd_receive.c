@@ -19,6 +19,7 @@ enum {
 	OPT_KEY,
 	OPT_TOKENS,
 	OPT_TENANTS,
+	OPT_NO_COMPACT,
 	OPT_MAX_TENANTS,
 	OPT_RELABEL,
 	OPT_MEMORY,
@@ -40,6 +41,7 @@ static const struct option options[] = {
 	{ "tls-key", required_argument, NULL, OPT_KEY },
 	{ "token-file", required_argument, NULL, OPT_TOKENS },
 	{ "tenants", no_argument, NULL, OPT_TENANTS },
+	{ "no-compact", no_argument, NULL, OPT_NO_COMPACT },
 	{ "max-tenants", required_argument, NULL, OPT_MAX_TENANTS },
 	{ "relabel", required_argument, NULL, OPT_RELABEL },
 	{ "mem", required_argument, NULL, OPT_MEMORY },
@@ -144,6 +146,9 @@ static int take_option(const struct command *self, struct receive *in, int c, ch
 		return -1;
 	case OPT_TENANTS:
 		in->opts.tenants = true;
+		return -1;
+	case OPT_NO_COMPACT:
+		in->opts.no_compact = true;
 		return -1;
 	case OPT_RELABEL:
 		in->rules = optarg;
@@ -253,6 +258,7 @@ const struct command cmd_receive = {
 	        "      --token-file FILE    a bearer token a line, one of which a request must bear\n"
 	        "      --tenants            X-Scope-OrgID names the tenant of a request\n"
 	        "      --max-tenants N      tenants that are taken (default: 100)\n"
+	        "      --no-compact         leaves compaction to others\n"
 	        "      --relabel FILE       relabelling rules, in JSON\n"
 	        "      --mem SIZE           for requests in flight (default: 384M)\n"
 	        "      --threads N          that decode and write (default: 32)\n"

@@ -470,6 +470,94 @@ static void wrong_markers_are_found_and_repaired(void **state)
 	world_done(&w);
 }
 
+/* ---- in the background, and what a view costs ---- */
+
+static void an_idle_store_is_sent_no_request_and_a_busy_one_is_compacted(void **state)
+{
+	(void)state;
+	struct world w;
+	struct background *b;
+	struct background_status s = { 0 };
+	world_init(&w);
+	struct db *db = world_open(&w), *writer = world_open(&w);
+	assert_int_equal(background_start(db, &(struct compact_options){ 0 }, &b), 0);
+	uint64_t calls = store_fault_calls(w.store);
+	write_some(writer, "a", 0, 9); /* another process: nobody here has heard of it */
+	calls = store_fault_calls(w.store);
+	usleep(300000);
+	assert_int_equal(store_fault_calls(w.store), calls);
+	assert_int_equal(count_profiles(db, NULL, 0), 9); /* now it has */
+	for (int i = 0; i < 100 && !s.merges; i++) {
+		usleep(100000);
+		background_status(b, &s);
+	}
+	assert_int_equal(s.merges, 1);
+	assert_string_equal(s.error, "");
+	assert_int_equal(count_objects(writer), 1);
+	background_stop(b);
+	db_close(db);
+	db_close(writer);
+	world_done(&w);
+}
+
+static int take_info(void *ctx, const struct object *object, const struct dataset_info *info)
+{
+	(void)object;
+	*(uint64_t *)ctx += info->profiles;
+	return 0;
+}
+
+/* A year of days: a second view costs two LISTs, and what the catalog knows costs nothing. */
+static void a_view_of_a_year_is_cheap(void **state)
+{
+	(void)state;
+	struct world w;
+	uint64_t profiles = 0;
+	world_init(&w);
+	struct db *db = world_open(&w), *reader = world_open(&w);
+	for (int day = 0; day < 365; day++)
+		assert_int_equal(write_one(db, "a", T0 + day * NS_PER_DAY, day, NULL), 0);
+	settle(db);
+	uint64_t calls = store_fault_calls(w.store);
+	assert_int_equal(count_objects(reader), 365);
+	assert_int_equal(store_fault_calls(w.store), calls + 2 + 365); /* each catalog once */
+	calls = store_fault_calls(w.store);
+	assert_int_equal(count_objects(reader), 365);
+	assert_int_equal(store_fault_calls(w.store), calls + 2);
+	struct view *v;
+	struct str a = STR("a");
+	assert_int_equal(db_view(reader, NS_PER_HOUR, &v, NULL), 0);
+	assert_int_equal(view_infos(v, &a, INT32_MIN, INT32_MAX, take_info, &profiles, NULL), 0);
+	assert_int_equal(profiles, 365);
+	assert_int_equal(store_fault_calls(w.store), calls + 2);
+	view_unref(v);
+	db_close(db);
+	db_close(reader);
+	world_done(&w);
+}
+
+static void a_store_that_nobody_compacts_is_late(void **state)
+{
+	(void)state;
+	struct world w;
+	struct db_lag lag;
+	world_init(&w);
+	struct db *db = world_open(&w);
+	write_some(db, "a", 0, 2);
+	assert_int_equal(db_lag(db, &lag, NULL), 0);
+	assert_true(lag.segments == 2 && lag.age < COMPACTION_LATE);
+	world_advance(&w, 6 * NS_PER_MIN);
+	db_lag_known(db, &lag);
+	assert_true(lag.age > COMPACTION_LATE);
+	assert_int_equal(db_lag(db, &lag, NULL), 0);
+	assert_true(lag.age > COMPACTION_LATE);
+	settle(db);
+	assert_int_equal(db_lag(db, &lag, NULL), 0);
+	assert_true(!lag.segments && !lag.age);
+	db_close(db);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +572,9 @@ int main(void)
 		cmocka_unit_test(an_orphan_is_found_and_condemned),
 		cmocka_unit_test(catalogs_that_lie_are_found),
 		cmocka_unit_test(wrong_markers_are_found_and_repaired),
+		cmocka_unit_test(an_idle_store_is_sent_no_request_and_a_busy_one_is_compacted),
+		cmocka_unit_test(a_view_of_a_year_is_cheap),
+		cmocka_unit_test(a_store_that_nobody_compacts_is_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
