@@ -152,6 +152,8 @@ static bool is_ours(const char *rest)
 		return key_parse_block(rest + 4, &day, &ulid);
 	if (!strncmp(rest, "cat/", 4))
 		return key_parse_catalog(rest + 4, &day, &version);
+	if (!strncmp(rest, "probe/", 6))
+		return true; /* of a probe for exclusive creates that was killed */
 	if (!strncmp(rest, "set/", 4))
 		return key_parse_version(rest + 4, &version);
 	return !strncmp(rest, "svc/", 4); /* on_marker() judges these */

@@ -162,7 +162,18 @@ static int stop_at_first(void *ctx, const char *key, const struct store_stat *st
 	return ERR_CANCELLED;
 }
 
-/* A store that has a catalog has been probed before its first commit. */
+static int probe(struct db *db, struct error *err)
+{
+	_free_ char *prefix = key_under(db->tenant, "probe");
+	bool exclusive = false;
+	int r = prefix ? store_probe_exclusive(db->store, prefix, &exclusive, err) : -ENOMEM;
+	if (r == 0 && !exclusive)
+		return error_set(err, ERR_STORE_UNSUPPORTED, "this store does not create objects exclusively, so only "
+		                 "one process may compact it: run `profilefs compact --sole-compactor`, and no other");
+	return r;
+}
+
+/* A store that has a catalog has been probed before its first commit; its answer is remembered by this process. */
 int db_may_commit(struct db *db, struct error *err)
 {
 	if (db->store->read_only)
@@ -172,10 +183,13 @@ int db_may_commit(struct db *db, struct error *err)
 	_free_ char *prefix = key_under(db->tenant, "cat");
 	bool any = false;
 	int r = prefix ? store_list(db->store, prefix, NULL, 0, stop_at_first, &any, err) : -ENOMEM;
-	if (r < 0 && r != ERR_CANCELLED)
-		return r;
-	atomic_store(&db->exclusive_known, true);
-	return 0;
+	if (r == ERR_CANCELLED)
+		r = 0;
+	if (r == 0 && !any)
+		r = probe(db, err);
+	if (r == 0)
+		atomic_store(&db->exclusive_known, true);
+	return r;
 }
 
 int64_t db_uptime(struct db *db)

@@ -412,6 +412,34 @@ static void a_writer_slower_than_the_grace_loses_nothing(void **state)
 	world_done(&w);
 }
 
+/* Where two can create the same object, nobody commits but who promises to be alone. */
+static void a_store_that_creates_blindly_is_compacted_by_one_alone(void **state)
+{
+	(void)state;
+	struct world w;
+	struct error err = { 0 };
+	struct compactor *c;
+	struct compact_report report = { 0 };
+	struct db *sole;
+	world_init(&w);
+	struct db *db = world_open(&w);
+	write_some(db, "a", 0, 3);
+	store_fault_set(w.store, &(struct fault_plan){ .fault = FAULT_BLIND, .at = 1, .from_then_on = true, .kinds = 2 });
+	assert_int_equal(compactor_new(db, &(struct compact_options){ .settle = true }, &c), 0);
+	assert_int_equal(compactor_pass(c, &report, &err), ERR_STORE_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "--sole-compactor"));
+	compactor_free(c);
+	assert_int_equal(count_profiles(db, NULL, 0), 3);
+	struct db_options o = { .threads = 1, .sole_compactor = true };
+	assert_int_equal(db_open(w.store, &o, &sole, NULL), 0);
+	settle(sole);
+	assert_int_equal(count_objects(sole), 1);
+	assert_int_equal(count_profiles(db, NULL, 0), 3);
+	db_close(sole);
+	db_close(db);
+	world_done(&w);
+}
+
 /* ---- faults, swept ---- */
 
 static void verify_after(struct world *w, size_t n, const char *what, uint64_t at)
@@ -493,6 +521,7 @@ int main(void)
 		cmocka_unit_test(a_store_that_is_always_slow_to_list_is_an_error),
 		cmocka_unit_test(clocks_may_differ_by_20_minutes),
 		cmocka_unit_test(a_writer_slower_than_the_grace_loses_nothing),
+		cmocka_unit_test(a_store_that_creates_blindly_is_compacted_by_one_alone),
 		cmocka_unit_test(any_call_of_a_compaction_may_fail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
