@@ -83,6 +83,7 @@ static void locks_init(struct db *db)
 {
 	pthread_mutex_init(&db->view_lock, NULL);
 	pthread_mutex_init(&db->settings.lock, NULL);
+	pthread_mutex_init(&db->rules_lock, NULL);
 	db->settings.text = BUF_INIT(SETTINGS_MAX);
 	pthread_mutex_init(&db->merge_lock, NULL);
 	pthread_mutex_init(&db->cache.lock, NULL);
@@ -142,6 +143,8 @@ void db_close(struct db *db)
 	ids_done(&db->ids);
 	pthread_mutex_destroy(&db->view_lock);
 	pthread_mutex_destroy(&db->settings.lock);
+	pthread_mutex_destroy(&db->rules_lock);
+	rules_unref(db->rules);
 	buf_done(&db->settings.text);
 	pthread_mutex_destroy(&db->merge_lock);
 	pthread_mutex_destroy(&db->cache.lock);

@@ -9,6 +9,7 @@
 #include "day.h"
 #include "db.h"
 #include "keys.h"
+#include "rules.h"
 
 /* ---- views (view.c) ---- */
 
@@ -192,6 +193,9 @@ struct db {
 	struct committer committer;
 	struct news news;
 	struct settings_cache settings;
+	pthread_mutex_t rules_lock;
+	struct rules *rules;       /* under rules_lock, as what follows; NULL: none were looked at */
+	int64_t rules_made;        /* db_uptime() before they were */
 	pthread_mutex_t merge_lock; /* one merge or deletion of this process at a time: they would undo each other's */
 	int64_t lag_logged;        /* under view_lock: db_uptime() */
 	atomic_bool format_known;

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "../db/rules.h"
 #include "tree.h"
 
 /*
@@ -56,6 +57,7 @@ struct ingest {
 	struct format_options format;
 	struct buf salt;
 	struct bulk *bulk;
+	const struct relabel *relabel;
 	struct decoded_list doc; /* the current document */
 	size_t n;                /* profiles before it */
 	size_t begin;            /* where it begins */
@@ -263,7 +265,7 @@ static int fill_write(struct ingest *g, struct decoded *d, struct db_write *w, s
 /* 1: a rule drops the profile. */
 static int relabel(const struct ingest *g, struct db_write *w, struct relabelled *out)
 {
-	int e = relabel_apply(g->opts->relabel, w->service, w->labels, w->n_labels, w->path_labels, w->n_path_labels,
+	int e = relabel_apply(g->relabel, w->service, w->labels, w->n_labels, w->path_labels, w->n_path_labels,
 	                      out);
 	if (!e && out->outcome == RELABEL_CHANGED)
 		w->relabelled = out;
@@ -388,6 +390,7 @@ int ingest_bytes(struct db *db, struct slice in, const struct ingest_options *op
                  struct error *err)
 {
 	_cleanup_(ingest_scratch_freep) struct ingest_scratch *own = NULL;
+	_cleanup_(rules_unrefp) struct rules *rules = NULL;
 	_buf_ struct buf salt = BUF_INIT(SALT_MAX);
 	int e = make_salt(&salt, opts->target, opts->name);
 	if (!e && !opts->scratch)
@@ -397,6 +400,10 @@ int ingest_bytes(struct db *db, struct slice in, const struct ingest_options *op
 	struct ingest g = { .db = db, .opts = opts, .in = in, .format = format_of(opts), .bulk = opts->bulk };
 	g.scratch = own ? own : opts->scratch;
 	g.salt = salt;
+	e = opts->relabel || !in.len ? 0 : rules_get(db, &rules, err);
+	if (e)
+		return e;
+	g.relabel = rules ? rules_relabel(rules) : opts->relabel;
 	e = in.len ? ingest_input(&g, err) : 0;
 	if (e)
 		return e;

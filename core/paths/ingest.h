@@ -33,7 +33,7 @@ struct ingest_options {
 	size_t max_bytes;          /* decompressed; 0: 256 MiB */
 	struct bulk *bulk;         /* add to this instead of writing at once; NULL */
 	struct recent *recent;     /* NULL: nothing is remembered */
-	const struct relabel *relabel;  /* rules for the labels; NULL */
+	const struct relabel *relabel;  /* rules for the labels; NULL: the store's */
 	struct ingest_scratch *scratch; /* NULL: made for the call */
 };
 

@@ -39,7 +39,8 @@ struct delivery {
 	VEC(struct db_write) writes; /* of commit(), as what follows */
 	VEC(struct db_written) written;
 	VEC(struct relabelled) relabelled;
-	struct arena arena; /* lists of labels */
+	struct rules *rules; /* the store's; NULL: those of the options */
+	struct arena arena;  /* lists of labels */
 };
 
 /* ---- memory ---- */
@@ -116,6 +117,7 @@ void delivery_free(struct delivery *d)
 	VEC_DONE(&d->writes);
 	VEC_DONE(&d->written);
 	VEC_DONE(&d->relabelled);
+	rules_unref(d->rules);
 	arena_done(&d->arena);
 	free(d);
 }
@@ -374,7 +376,7 @@ static int gather_labels(struct delivery *d, const struct item *item, struct db_
 static int relabel(struct delivery *d, struct db_write *w)
 {
 	struct request *rq = d->rq;
-	const struct relabel *rules = rq->r->opts.relabel;
+	const struct relabel *rules = d->rules ? rules_relabel(d->rules) : rq->r->opts.relabel;
 	if (!relabel_count(rules))
 		return tenant_series(rq, w->service, w->labels, w->n_labels);
 	struct relabelled *out = VEC_PUSH(&d->relabelled);
@@ -429,13 +431,18 @@ static int fill_write(struct delivery *d, const struct item *item, struct db_wri
 
 static int fill_writes(struct delivery *d)
 {
+	struct error err = { 0 };
+	bool own_rules = d->rq->r->opts.relabel || d->rules;
+	int e = own_rules ? 0 : rules_get(d->rq->tenant->db, &d->rules, &err);
+	if (e)
+		return request_refuse_error(d->rq, e, &err);
 	d->writes.n = 0;
 	/* the writes point into it, so that it must not move */
 	if (!VEC_GROW(&d->writes, d->items.n) || !VEC_GROW(&d->written, d->items.n) ||
 	    !VEC_GROW(&d->relabelled, d->items.n))
 		return request_refuse_error(d->rq, -ENOMEM, NULL);
 	for (size_t i = 0; i < d->items.n; i++) {
-		int e = fill_write(d, &d->items.v[i], &d->writes.v[d->writes.n]);
+		e = fill_write(d, &d->items.v[i], &d->writes.v[d->writes.n]);
 		if (e < 0)
 			return e;
 		d->writes.n += e == 0;

@@ -17,6 +17,7 @@
 #include "../base/idset.h"
 #include "../base/pool.h"
 #include "../db/db.h"
+#include "../db/rules.h"
 #include "../format/format.h"
 #include "../paths/ingest.h"
 #include "../profile/relabel.h"

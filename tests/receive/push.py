@@ -245,5 +245,20 @@ def test_relabelling():
     run('ingest', '-s', 'x', '-l', 'pod=web-9', '--relabel', 'rules.json', 'db', 'cpu.pb')
     assert services() == ['web'] and profiles('web') == 2
     open('bad.json', 'w').write('[{"action":"explode"}]')
+    # the store's own, for every writer
+    run('relabel', 'kept', 'rules.json')
+    assert json.loads(run('relabel', 'kept')) == rules
+    run('ingest', '-s', 'x', '-l', 'pod=web-9', 'kept', 'cpu.pb')
+    with Receiver(store='kept') as r:
+        r.post(PUSH, push({'service_name': 'y', 'pod': 'web-2'}, pprof(3)), PROTO)
+        r.post(PUSH, push({'service_name': 'y', 'env': 'dev'}, pprof(4)), PROTO)
+    assert services('kept') == ['web'] and profiles('web', 'kept') == 2
+    run('relabel', 'kept', 'bad.json', code=1)
+    open('none.json', 'w').write('[]')
+    run('relabel', 'kept', 'none.json')
+    assert run('relabel', 'kept') == '[]\n'
+    run('ingest', '-s', 'z', 'kept', 'cpu.pb')
+    assert services('kept') == ['web', 'z']
+    sound('kept')
     run('ingest', '-s', 'x', '--relabel', 'bad.json', 'db', 'cpu.pb', code=1)
     run('receive', '--relabel', 'bad.json', 'db', code=1)

@@ -230,7 +230,7 @@ const struct command cmd_ingest = {
 	        "      --time TIME      of profiles that do not say (default: the file's, or now)\n"
 	        "      --layout L       SERVICE/KEY/...: what the directories below DIR mean: the service, a\n"
 	        "                       label's key, or - for nothing; deeper ones mean nothing\n"
-	        "      --relabel FILE   relabelling rules, in JSON\n"
+	        "      --relabel FILE   relabelling rules (JSON) instead of the store's\n"
 	        "  -q, --quiet          no progress, no summary; what is refused is still told\n",
 	.run = run_ingest,
 };

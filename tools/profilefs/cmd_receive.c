@@ -259,7 +259,7 @@ const struct command cmd_receive = {
 	        "      --tenants            X-Scope-OrgID names the tenant of a request\n"
 	        "      --max-tenants N      tenants that are taken (default: 100)\n"
 	        "      --no-compact         leaves compaction to others\n"
-	        "      --relabel FILE       relabelling rules, in JSON\n"
+	        "      --relabel FILE       relabelling rules (JSON) instead of the store's\n"
 	        "      --mem SIZE           for requests in flight (default: 384M)\n"
 	        "      --threads N          that decode and write (default: 32)\n"
 	        "      --grace SECONDS      that a stop waits for what was accepted (default: 30)\n"

@@ -209,15 +209,26 @@ void session_done(struct session *s)
 	*s = (struct session){ 0 };
 }
 
+int read_text(const char *file, struct buf *out)
+{
+	bool is_stdin = !strcmp(file, "-");
+	_fclose_ FILE *opened = is_stdin ? NULL : fopen(file, "re");
+	FILE *f = is_stdin ? stdin : opened;
+	char chunk[4096];
+	if (!f)
+		return -errno;
+	for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+		buf_put(out, chunk, n);
+	return ferror(f) ? -EIO : buf_err(out);
+}
+
 int read_rules(const char *file, struct relabel **ret)
 {
-	_fclose_ FILE *f = fopen(file, "re");
-	_free_ uint8_t *text = malloc(RULES_MAX + 1);
+	_buf_ struct buf text = BUF_INIT(RULES_MAX);
 	struct error err = { 0 };
-	if (!f || !text)
-		return fail(file, -errno, NULL);
-	struct slice in = { text, fread(text, 1, RULES_MAX + 1, f) };
-	int e = ferror(f) ? -EIO : in.len > RULES_MAX ? ERR_LIMIT_BUFFER : relabel_parse(in, ret, &err);
+	int e = read_text(file, &text);
+	if (!e)
+		e = relabel_parse(buf_slice(&text), ret, &err);
 	return e ? fail(file, e, &err) : 0;
 }
 

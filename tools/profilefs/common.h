@@ -18,7 +18,8 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat, cmd_receive, cmd_compact, cmd_rm;
+extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat,
+	cmd_receive, cmd_relabel, cmd_compact, cmd_rm;
 
 /* "profilefs: LINE" on stderr, control characters (of file names, of the store's words) made harmless. */
 void complain_line(const char *line);
@@ -89,6 +90,8 @@ void session_done(struct session *s);
 /* Warnings of background work, on stderr. */
 extern const struct log stderr_log;
 
+/* Appends a file, or standard input for "-". 0 or a negative error. */
+int read_text(const char *file, struct buf *out);
 /* Relabelling rules of a file. New. Complains and returns EXIT_FAILED, or 0. */
 int read_rules(const char *file, struct relabel **ret);
 

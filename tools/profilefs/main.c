@@ -10,7 +10,8 @@
 #include "common.h"
 
 static const struct command *const commands[] = {
-	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_receive, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
+	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_receive,
+	&cmd_relabel, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
 };
 
 static const struct command *find_command(const char *name)
