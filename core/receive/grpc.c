@@ -252,7 +252,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 		return 0;
 	if (s->rq->refused == REFUSED_NOT)
 		request_body(s->rq, &s->rq->body, data, n);
-	if (s->rq->refused != REFUSED_NOT && (s->discarded += n) > DISCARD_MAX + s->conn->g->r->limits.body_bytes)
+	if (s->rq->refused == REFUSED_NOT)
+		return 0;
+	request_drop_body(s->rq);
+	s->discarded += n;
+	if (s->discarded > DISCARD_MAX + s->conn->g->r->limits.body_bytes)
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
 	return 0;
 }

@@ -308,9 +308,8 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const cha
 	set_phase(x, clock_monotonic());
 	take_headers(x, url, method);
 	uint64_t length = content_length(c);
-	if (length > h->r->limits.body_bytes)
-		request_refuse(x->rq, REFUSED_BODY, "a body of %llu bytes is larger than the %llu allowed",
-		               (unsigned long long)length, (unsigned long long)h->r->limits.body_bytes);
+	if (x->rq->refused == REFUSED_NOT)
+		request_expect(x->rq, length);
 	if (x->rq->refused != REFUSED_NOT)
 		return length > DISCARD_MAX || *header(c, MHD_HTTP_HEADER_EXPECT) ? reply(x) : MHD_YES;
 	begin_form(x);
@@ -322,6 +321,7 @@ static enum MHD_Result take_chunk(struct exchange *x, const char *data, size_t n
 	struct request *rq = x->rq;
 	if (rq->refused != REFUSED_NOT) {
 		x->discarded += n;
+		request_drop_body(rq);
 		return x->discarded > DISCARD_MAX + x->http->r->limits.body_bytes ? MHD_NO : MHD_YES;
 	}
 	if (!x->form)

@@ -175,7 +175,7 @@ struct request {
 	struct buf body;
 	struct buf parts[PART_N];   /* of a form */
 	bool is_form;
-	size_t charged;             /* of the receiver's budget for bodies */
+	size_t received, charged;   /* bytes of the body; of the receiver's quota for bodies */
 
 	enum refused refused;
 	char why[400];
@@ -206,8 +206,15 @@ int request_new(struct receiver *r, struct request **ret);
 void request_free(struct request *rq);
 /* Of the headers alone: token, tenant, limits. */
 int request_begin(struct request *rq, const char *authorization, const char *tenant);
+/*
+ * Takes n bytes of the quota before the body comes, where its length is known: so that of many bodies that do not all
+ * fit, some get through.
+ */
+int request_expect(struct request *rq, size_t n);
 /* More of the body, or of a part of its form. */
 int request_body(struct request *rq, struct buf *to, const void *data, size_t n);
+/* Gives its memory back: what is refused, or done, needs it no more. */
+void request_drop_body(struct request *rq);
 /* All of the body is there: a worker goes on; done() is called also where nobody can. */
 void request_run(struct request *rq);
 /* Makes the reply of a request that no worker has seen. */

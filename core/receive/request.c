@@ -64,7 +64,7 @@ int request_new(struct receiver *r, struct request **ret)
 	return 0;
 }
 
-static void drop_body(struct request *rq)
+void request_drop_body(struct request *rq)
 {
 	buf_done(&rq->body);
 	for (size_t i = 0; i < PART_N; i++)
@@ -90,7 +90,7 @@ void request_free(struct request *rq)
 {
 	if (!rq)
 		return;
-	drop_body(rq);
+	request_drop_body(rq);
 	leave(rq);
 	VEC_DONE(&rq->args);
 	buf_done(&rq->reply);
@@ -128,18 +128,24 @@ int request_begin(struct request *rq, const char *authorization, const char *ten
 	return e ? e : enter(rq);
 }
 
-int request_body(struct request *rq, struct buf *to, const void *data, size_t n)
+int request_expect(struct request *rq, size_t n)
 {
-	if (rq->refused != REFUSED_NOT)
-		return -EINVAL;
-	if (rq->charged + n > rq->r->limits.body_bytes)
+	if (n > rq->r->limits.body_bytes)
 		return request_refuse(rq, REFUSED_BODY, "the body is larger than the %llu bytes allowed",
 		                      (unsigned long long)rq->r->limits.body_bytes);
-	if (tenant_bytes(rq, n))
-		return -EINVAL;
-	if (!quota_try(&rq->r->bodies, n))
+	if (n <= rq->charged)
+		return 0;
+	if (!quota_try(&rq->r->bodies, n - rq->charged))
 		return request_refuse(rq, REFUSED_MEMORY, "too many bytes are on their way at once");
-	rq->charged += n;
+	rq->charged = n;
+	return 0;
+}
+
+int request_body(struct request *rq, struct buf *to, const void *data, size_t n)
+{
+	if (rq->refused != REFUSED_NOT || request_expect(rq, rq->received + n) || tenant_bytes(rq, n))
+		return -EINVAL;
+	rq->received += n;
 	atomic_fetch_add(&rq->r->metrics.bytes, n);
 	buf_put(to, data, n);
 	return buf_err(to) ? request_refuse_error(rq, -ENOMEM, NULL) : 0;
@@ -192,7 +198,7 @@ static void work(void *arg)
 	struct request *rq = arg;
 	if (rq->refused == REFUSED_NOT)
 		rq->route->run(rq);
-	drop_body(rq);
+	request_drop_body(rq);
 	request_answer(rq);
 	rq->done(rq);
 }
