@@ -4,7 +4,7 @@
 /*
  * What the files of this folder share. A request is the same whatever brought it:
  *
- *     transport (http.c, grpc.c)     headers -> request_begin() -> body -> request_run()
+ *     transport (httpd.c, grpc.c)     headers -> request_begin() -> body -> request_run()
  *     worker (request.c)             route's function -> delivery -> db_write() -> reply
  *     transport                      done() -> answer
  *
@@ -269,7 +269,7 @@ bool delivery_grow(struct delivery *d);
 
 /* ---- the receiver ---- */
 
-struct http;
+struct httpd;
 struct grpc;
 
 #define IDLE_READERS 64
@@ -284,7 +284,7 @@ struct receiver {
 	struct tokens *tokens;        /* NULL: nobody is asked */
 	struct tls *tls;              /* NULL: in clear */
 	struct tenants tenants;
-	struct http *http;
+	struct httpd *http, *otlp_http;
 	struct grpc *grpc;
 
 	pthread_mutex_t lock;         /* guards what follows */
@@ -297,10 +297,10 @@ struct receiver {
 
 bool receiver_stopping(struct receiver *r);
 
-int http_new(struct receiver *r, const char *addr, struct http **ret, struct error *err);
-void http_quiesce(struct http *h);  /* accepts no more */
-void http_free(struct http *h);
-unsigned http_port(const struct http *h);
+int httpd_new(struct receiver *r, const char *addr, struct httpd **ret, struct error *err);
+void httpd_quiesce(struct httpd *h);  /* accepts no more */
+void httpd_free(struct httpd *h);
+unsigned httpd_port(const struct httpd *h);
 
 int grpc_new(struct receiver *r, const char *addr, struct grpc **ret, struct error *err);
 void grpc_quiesce(struct grpc *g);

@@ -24,6 +24,7 @@ struct receive_limits {
 
 struct receive_options {
 	const char *http, *grpc;          /* "ADDR:PORT", "[ADDR]:PORT"; NULL: not served */
+	const char *otlp_http;            /* a second address of HTTP, which takes the same */
 	const char *tls_cert, *tls_key;   /* PEM files; both or none */
 	const char *token_file;           /* a bearer token a line; NULL: none is asked for */
 	const char *tenant;               /* NULL: "default" */
@@ -49,4 +50,5 @@ DEFINE_CLEANUP(struct receiver *, receiver_free);
 
 /* The ports that are listened on; 0 for none. */
 unsigned receiver_http_port(const struct receiver *r);
+unsigned receiver_otlp_http_port(const struct receiver *r);
 unsigned receiver_grpc_port(const struct receiver *r);

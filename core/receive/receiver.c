@@ -52,7 +52,9 @@ static int begin(struct receiver *r, struct error *err)
 	if (!e)
 		e = pool_new(r->opts.threads, &r->pool);
 	if (!e && r->opts.http)
-		e = http_new(r, r->opts.http, &r->http, err);
+		e = httpd_new(r, r->opts.http, &r->http, err);
+	if (!e && r->opts.otlp_http)
+		e = httpd_new(r, r->opts.otlp_http, &r->otlp_http, err);
 	if (!e && r->opts.grpc)
 		e = grpc_new(r, r->opts.grpc, &r->grpc, err);
 	return e;
@@ -128,7 +130,9 @@ int receiver_stop(struct receiver *r)
 	if (again)
 		return 0;
 	if (r->http)
-		http_quiesce(r->http);
+		httpd_quiesce(r->http);
+	if (r->otlp_http)
+		httpd_quiesce(r->otlp_http);
 	if (r->grpc)
 		grpc_quiesce(r->grpc);
 	return wait_idle(r);
@@ -139,7 +143,8 @@ void receiver_free(struct receiver *r)
 	if (!r)
 		return;
 	receiver_stop(r);
-	http_free(r->http);
+	httpd_free(r->http);
+	httpd_free(r->otlp_http);
 	grpc_free(r->grpc);
 	pool_free(r->pool);
 	tenants_done(&r->tenants);
@@ -157,7 +162,12 @@ void receiver_free(struct receiver *r)
 
 unsigned receiver_http_port(const struct receiver *r)
 {
-	return r->http ? http_port(r->http) : 0;
+	return r->http ? httpd_port(r->http) : 0;
+}
+
+unsigned receiver_otlp_http_port(const struct receiver *r)
+{
+	return r->otlp_http ? httpd_port(r->otlp_http) : 0;
 }
 
 unsigned receiver_grpc_port(const struct receiver *r)

@@ -55,14 +55,15 @@ class Receiver:
     def __init__(self, *options, store='db', code=0):
         self.store, self.code = store, code
         self.log = open('receive.log', 'ab+')
-        self.p = subprocess.Popen([PROGRAM, 'receive', '--http', '127.0.0.1:0', '--otlp-grpc', '127.0.0.1:0', *options, store],
+        self.p = subprocess.Popen([PROGRAM, 'receive', '--http', '127.0.0.1:0', '--otlp-http', '127.0.0.1:0', '--otlp-grpc', '127.0.0.1:0', *options,
+                                   store],
                                   stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.http = self.grpc = None
+        self.http = self.grpc = self.otlp_http = None
         for line in self.p.stdout:
             word, _, address = line.strip().partition(' ')
             if word == 'ready':
                 break
-            setattr(self, 'http' if word == 'http' else 'grpc', address)
+            setattr(self, {'http': 'http', 'otlp-grpc': 'grpc'}.get(word, 'otlp_http'), address)
         assert self.http, f'did not start: {self.logged()}'
         self.host, self.port = self.http.split(':')[0], int(self.http.split(':')[1])
 

@@ -32,6 +32,15 @@ def test_over_http():
     sound()
 
 
+def test_the_port_of_its_own():
+    with Receiver() as r:
+        host, _, port = r.otlp_http.rpartition(':')
+        r.host, r.port = host, int(port)
+        r.post(PATH, CPU, PB)
+        assert r.ask('GET', '/ready').status == 200
+    assert services() == ['gowork']
+
+
 def test_errors_over_http():
     with Receiver() as r:
         for bad in (b'\xff\xff', CPU[:-7], b'\x0a\x05hello'):

@@ -116,7 +116,7 @@ def test_ready_and_metrics():
 def test_usage():
     for words in (['--http', 'nonsense'], ['--http', '127.0.0.1:x'], ['--mem', '1K'], ['--http', '203.0.113.1:1']):
         run('receive', *words, 'db', code=1)
-    for words in (['--http', 'none', '--otlp-grpc', 'none'], ['--max-body', '-1'], ['--max-body', '1X'], ['--tenants', '--tenant', 'a']):
+    for words in (['--http', 'none', '--otlp-http', 'none', '--otlp-grpc', 'none'], ['--max-body', '-1'], ['--max-body', '1X'], ['--tenants', '--tenant', 'a']):
         run('receive', *words, 'db', code=2)
     with Receiver() as r:
-        run('receive', '--http', r.http, '--otlp-grpc', 'none', 'db', code=1)  # taken
+        run('receive', '--http', r.http, '--otlp-http', 'none', '--otlp-grpc', 'none', 'db', code=1)  # taken

@@ -11,10 +11,12 @@
 
 #define HTTP_DEFAULT "127.0.0.1:4040"
 #define GRPC_DEFAULT "127.0.0.1:4317"
+#define OTLP_HTTP_DEFAULT "127.0.0.1:4318"
 
 enum {
 	OPT_HTTP = OPT_OF_COMMAND,
 	OPT_GRPC,
+	OPT_OTLP_HTTP,
 	OPT_CERT,
 	OPT_KEY,
 	OPT_TOKENS,
@@ -37,6 +39,7 @@ static const struct option options[] = {
 	COMMON_LONG_OPTIONS,
 	{ "http", required_argument, NULL, OPT_HTTP },
 	{ "otlp-grpc", required_argument, NULL, OPT_GRPC },
+	{ "otlp-http", required_argument, NULL, OPT_OTLP_HTTP },
 	{ "tls-cert", required_argument, NULL, OPT_CERT },
 	{ "tls-key", required_argument, NULL, OPT_KEY },
 	{ "token-file", required_argument, NULL, OPT_TOKENS },
@@ -59,7 +62,7 @@ static const struct option options[] = {
 struct receive {
 	struct common common;
 	struct receive_options opts;
-	const char *http, *grpc, *rules;
+	const char *http, *grpc, *otlp_http, *rules;
 };
 
 /* "64M", "1G", "1000": powers of 1024. -1 to go on, else the exit code. */
@@ -135,6 +138,9 @@ static int take_option(const struct command *self, struct receive *in, int c, ch
 	case OPT_GRPC:
 		in->grpc = optarg;
 		return -1;
+	case OPT_OTLP_HTTP:
+		in->otlp_http = optarg;
+		return -1;
 	case OPT_CERT:
 		in->opts.tls_cert = optarg;
 		return -1;
@@ -170,12 +176,13 @@ static int check(const struct command *self, struct receive *in, int argc, char 
 {
 	in->opts.http = address(in->http, HTTP_DEFAULT);
 	in->opts.grpc = address(in->grpc, GRPC_DEFAULT);
+	in->opts.otlp_http = address(in->otlp_http, OTLP_HTTP_DEFAULT);
 	in->opts.tenant = in->common.tenant;
 	in->opts.log = &stderr_log;
 	if (optind < argc)
 		return wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
-	if (!in->opts.http && !in->opts.grpc)
-		return wrong_usage(self, "with --http none and --otlp-grpc none there is nothing to serve");
+	if (!in->opts.http && !in->opts.otlp_http && !in->opts.grpc)
+		return wrong_usage(self, "with none of --http, --otlp-http and --otlp-grpc there is nothing to serve");
 	if (!in->opts.tls_cert != !in->opts.tls_key)
 		return wrong_usage(self, "--tls-cert and --tls-key belong together");
 	if (in->opts.tenants && in->common.tenant)
@@ -183,15 +190,18 @@ static int check(const struct command *self, struct receive *in, int argc, char 
 	return -1;
 }
 
+static void say_address(const char *what, const char *addr, unsigned port)
+{
+	if (addr)
+		printf("%s %.*s:%u\n", what, (int)(strrchr(addr, ':') - addr), addr, port);
+}
+
 /* Where it listens, for people and for scripts that let the system choose the ports. */
 static void say_ready(const struct receive *in, const struct receiver *r)
 {
-	if (in->opts.http)
-		printf("http %.*s:%u\n", (int)(strrchr(in->opts.http, ':') - in->opts.http), in->opts.http,
-		       receiver_http_port(r));
-	if (in->opts.grpc)
-		printf("otlp-grpc %.*s:%u\n", (int)(strrchr(in->opts.grpc, ':') - in->opts.grpc), in->opts.grpc,
-		       receiver_grpc_port(r));
+	say_address("http", in->opts.http, receiver_http_port(r));
+	say_address("otlp-http", in->opts.otlp_http, receiver_otlp_http_port(r));
+	say_address("otlp-grpc", in->opts.grpc, receiver_grpc_port(r));
 	puts("ready");
 	fflush(stdout);
 }
@@ -251,8 +261,9 @@ const struct command cmd_receive = {
 	.name = "receive",
 	.synopsis = "[options] STORE",
 	.summary = "Serves OTLP and Pyroscope push: takes profiles that agents send",
-	.help = "      --http ADDR          Pyroscope push, /ingest, files, OTLP/HTTP (default: " HTTP_DEFAULT ")\n"
-	        "      --otlp-grpc ADDR     OTLP/gRPC (default: " GRPC_DEFAULT "); none: not served\n"
+	.help = "      --http ADDR          Pyroscope push, /ingest, files (default: " HTTP_DEFAULT ")\n"
+	        "      --otlp-http ADDR     OTLP/HTTP (default: " OTLP_HTTP_DEFAULT "); both take the same\n"
+	        "      --otlp-grpc ADDR     OTLP/gRPC (default: " GRPC_DEFAULT "); none: not served, of all three\n"
 	        "      --tls-cert FILE      certificates, and\n"
 	        "      --tls-key FILE       their key, in PEM: serves TLS; both are read again when they change\n"
 	        "      --token-file FILE    a bearer token a line, one of which a request must bear\n"

@@ -31,13 +31,13 @@
 #define METRICS_MAX ((size_t)1 << 20)
 
 struct conn {
-	struct http *http;
+	struct httpd *http;
 	struct conn *prev, *next; /* under the server's lock, as what follows */
 	int fd;
 	int64_t since;            /* of the phase; 0: a worker has it */
 };
 
-struct http {
+struct httpd {
 	struct receiver *r;
 	struct MHD_Daemon *daemon;
 	unsigned port;
@@ -50,7 +50,7 @@ struct http {
 };
 
 struct exchange {
-	struct http *http;
+	struct httpd *http;
 	struct MHD_Connection *c;
 	struct request *rq;
 	struct MHD_PostProcessor *form;
@@ -74,7 +74,7 @@ static void set_phase(struct exchange *x, int64_t since)
 
 static void on_connection(void *cls, struct MHD_Connection *c, void **ctx, enum MHD_ConnectionNotificationCode what)
 {
-	struct http *h = cls;
+	struct httpd *h = cls;
 	struct conn *conn = *ctx;
 	pthread_mutex_lock(&h->lock);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED && (conn = calloc(1, sizeof *conn))) {
@@ -95,7 +95,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **ctx, enum 
 
 static void *watch(void *arg)
 {
-	struct http *h = arg;
+	struct httpd *h = arg;
 	pthread_mutex_lock(&h->lock);
 	while (!h->ended) {
 		int64_t now = clock_monotonic(), t = clock_now() + NS_PER_S;
@@ -142,7 +142,7 @@ static enum MHD_Result reply(struct exchange *x)
 }
 
 /* /ready and /metrics. */
-static enum MHD_Result send_own(struct http *h, struct MHD_Connection *c, const char *url)
+static enum MHD_Result send_own(struct httpd *h, struct MHD_Connection *c, const char *url)
 {
 	struct buf body = BUF_INIT(METRICS_MAX);
 	bool ready = !receiver_stopping(h->r);
@@ -294,7 +294,7 @@ static void begin_form(struct exchange *x)
 		request_refuse(rq, REFUSED_MALFORMED, "the form cannot be read");
 }
 
-static enum MHD_Result begin(struct http *h, struct MHD_Connection *c, const char *url, const char *method, void **ctx)
+static enum MHD_Result begin(struct httpd *h, struct MHD_Connection *c, const char *url, const char *method, void **ctx)
 {
 	struct exchange *x = calloc(1, sizeof *x);
 	if (!x || request_new(h->r, &x->rq)) {
@@ -351,7 +351,7 @@ static enum MHD_Result end_body(struct exchange *x)
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *data, size_t *n, void **ctx)
 {
-	struct http *h = cls;
+	struct httpd *h = cls;
 	struct exchange *x = *ctx;
 	bool reads = !strcmp(method, "GET") || !strcmp(method, "HEAD");
 	if (reads && !strcmp(url, "/ready"))
@@ -378,7 +378,7 @@ static size_t unescape_nothing(void *cls, struct MHD_Connection *c, char *s)
 
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
-	struct http *h = cls;
+	struct httpd *h = cls;
 	char line[400];
 	vsnprintf(line, sizeof line, fmt, ap);
 	line[strcspn(line, "\n")] = '\0';
@@ -397,7 +397,7 @@ static int on_certificate(void *session, const void *authorities, int n_authorit
 	return conn ? tls_pick(conn->http->r->tls, chain, n_chain, key) : -1;
 }
 
-static int start(struct http *h, int fd)
+static int start(struct httpd *h, int fd)
 {
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	struct MHD_OptionItem tls[] = {
@@ -421,10 +421,10 @@ static int start(struct http *h, int fd)
 	return h->watching ? 0 : -EAGAIN;
 }
 
-int http_new(struct receiver *r, const char *addr, struct http **ret, struct error *err)
+int httpd_new(struct receiver *r, const char *addr, struct httpd **ret, struct error *err)
 {
 	int fd;
-	struct http *h = calloc(1, sizeof *h);
+	struct httpd *h = calloc(1, sizeof *h);
 	if (!h)
 		return -ENOMEM;
 	h->r = r;
@@ -437,21 +437,21 @@ int http_new(struct receiver *r, const char *addr, struct http **ret, struct err
 			close(fd);
 	}
 	if (e) {
-		http_free(h);
+		httpd_free(h);
 		return e;
 	}
 	*ret = h;
 	return 0;
 }
 
-void http_quiesce(struct http *h)
+void httpd_quiesce(struct httpd *h)
 {
 	int fd = MHD_quiesce_daemon(h->daemon);
 	if (fd >= 0)
 		close(fd);
 }
 
-void http_free(struct http *h)
+void httpd_free(struct httpd *h)
 {
 	if (!h)
 		return;
@@ -468,7 +468,7 @@ void http_free(struct http *h)
 	free(h);
 }
 
-unsigned http_port(const struct http *h)
+unsigned httpd_port(const struct httpd *h)
 {
 	return h->port;
 }
