@@ -25,6 +25,8 @@ int fold_init(struct fold *f, struct query *q, struct symtab *t, bool by_locatio
 
 void fold_done(struct fold *f)
 {
+	if (f->charged)
+		budget_give(f->q, f->charged);
 	trie_free(f->trie);
 	VEC_DONE(&f->self);
 }
@@ -115,15 +117,27 @@ static inline bool holds(const struct part_sums *s, uint32_t n_slots, uint32_t s
 	return false;
 }
 
-/* Marks the stacks that hold anything and all above them. */
+static void mark_narrow(const int64_t *sums, uint32_t n, uint8_t *live)
+{
+	for (uint32_t i = 0; sums && i < n; i++)
+		live[i] |= sums[i] != 0;
+}
+
+static void mark_wide(const wide_t *sums, uint32_t n, uint8_t *live)
+{
+	for (uint32_t i = 0; sums && i < n; i++)
+		live[i] |= sums[i] != 0;
+}
+
+/* Marks the stacks that hold anything and all above them; what cancels out there is dropped with the other zeros. */
 static void mark(const struct symbols *sym, const struct part_sums *s, uint32_t n_slots, uint8_t *live)
 {
-	for (uint32_t i = s->n_stacks; i-- > 1;) {
-		if (!live[i])
-			live[i] = holds(s, n_slots, i);
-		if (live[i])
-			live[sym->stack_parent[i]] = 1;
+	for (uint32_t slot = 0; slot < n_slots; slot++) {
+		mark_narrow(s->narrow[slot], s->n_stacks, live);
+		mark_wide(s->wide[slot], s->n_stacks, live);
 	}
+	for (uint32_t i = s->n_stacks; i-- > 1;)
+		live[sym->stack_parent[i]] |= live[i];
 }
 
 static int enter_location(struct fold *f, struct keys *k, uint32_t part, uint32_t location, uint32_t *node)
@@ -217,6 +231,18 @@ static int fold_filtered(struct fold *f, struct filters *filters, uint32_t part,
 	return 0;
 }
 
+/* Takes what the tree has grown by of the query's memory. */
+static int charge(struct fold *f, struct error *err)
+{
+	size_t bytes = trie_bytes(f->trie) + f->self.cap * sizeof *f->self.v;
+	if (bytes <= f->charged)
+		return 0;
+	int r = budget_query(f->q, bytes - f->charged, err);
+	if (r >= 0)
+		f->charged = bytes;
+	return r;
+}
+
 int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, const struct cancel *cancel,
               struct error *err)
 {
@@ -231,6 +257,8 @@ int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, cons
 			r = fold_filtered(f, &filters, (uint32_t)i, s, sums->n_slots, first_slot);
 		else if (r >= 0)
 			r = fold_part(f, (uint32_t)i, s, sums->n_slots, first_slot);
+		if (r >= 0)
+			r = charge(f, err);
 	}
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }

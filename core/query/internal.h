@@ -428,6 +428,7 @@ struct fold {
 	enum granularity granularity;
 	uint32_t n_slots;
 	VEC(wide_t) self; /* [node * n_slots + slot] */
+	size_t charged;   /* of the query's memory */
 };
 
 int fold_init(struct fold *f, struct query *q, struct symtab *t, bool by_location, uint32_t n_slots);

@@ -396,12 +396,14 @@ uint32_t symtab_frame(struct symtab *t, uint32_t part, uint32_t location, uint32
 {
 	const struct symbols *sym = part_symbols(t, part);
 	const struct sym_function *f = by == BY_FUNCTION ? line_function(sym, line) : NULL;
-	if (!f || !(sym->strings[f->name].len || sym->strings[f->system_name].len))
-		return make_frame(t, part, location, line, by);
-	uint32_t *slot = slot_at(&t->parts[part].frames, sym->n_functions, (uint32_t)(f - sym->functions));
-	if (slot && *slot == NONE)
-		*slot = make_frame(t, part, location, line, by);
-	return slot ? *slot : NONE;
+	uint32_t *slot =
+		f ? slot_at(&t->parts[part].frames, sym->n_functions, (uint32_t)(f - sym->functions)) : NULL;
+	if (slot && *slot != NONE)
+		return *slot;
+	uint32_t frame = make_frame(t, part, location, line, by);
+	if (slot && (sym->strings[f->name].len || sym->strings[f->system_name].len))
+		*slot = frame;
+	return f && !slot ? NONE : frame;
 }
 
 /* ---- stacks ---- */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <malloc.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ void complain(const char *fmt, ...)
 
 int main(int argc, char **argv)
 {
+	mallopt(M_MMAP_THRESHOLD, 16 << 20); /* as profilefs does */
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);
 	if (argc > 1 && !strcmp(argv[1], "gen"))
 		return bench_gen(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "run"))

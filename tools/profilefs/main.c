@@ -3,6 +3,7 @@
 /* profilefs: the table of commands. */
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,10 +77,18 @@ static void hold_standard_streams(void)
 			_exit(EXIT_FAILED);
 }
 
+/* Queries take and free some megabytes each; given back to the system at once, page faults are a quarter of the time. */
+static void keep_freed_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 16 << 20);
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	hold_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
+	keep_freed_memory();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

@@ -39,8 +39,8 @@ static inline void compact_describe(struct buf *object, struct buf *records)
 }
 
 /* Merges n objects of a day and puts the block; returns its size. */
-static inline uint64_t compact_put(struct fixture *f, int32_t day, const struct parts *parts, struct block *const *blocks,
-                                   size_t n, bool rollups, const struct ulid *ulid, struct buf *records)
+static inline uint64_t compact_put(struct fixture *f, int32_t day, struct block *const *blocks, size_t n,
+                                   bool rollups, const struct ulid *ulid, struct buf *records)
 {
 	_buf_ struct buf out = BUF_INIT(LIMIT);
 	struct merge_input inputs[256];
@@ -78,7 +78,8 @@ static inline void compact_commit(struct fixture *f, int32_t day, uint64_t versi
 	VEC_DONE(&v.dropped);
 }
 
-static inline void compact_day(struct fixture *f, struct view *v, int32_t day, uint64_t version, size_t most, bool rollups)
+static inline void compact_day(struct fixture *f, struct view *v, int32_t day, uint64_t version, size_t most,
+                               bool rollups)
 {
 	struct error err = { 0 };
 	struct parts parts;
@@ -95,7 +96,7 @@ static inline void compact_day(struct fixture *f, struct view *v, int32_t day, u
 	}
 	assert_int_equal(ulid_new(&ulid), 0);
 	_buf_ struct buf records = BUF_INIT(LIMIT);
-	uint64_t size = n ? compact_put(f, day, &parts, blocks, n, rollups, &ulid, &records) : 0;
+	uint64_t size = n ? compact_put(f, day, blocks, n, rollups, &ulid, &records) : 0;
 	if (n)
 		compact_commit(f, day, version, &ulid, size, buf_slice(&records), objects, n);
 	parts_done(&parts);

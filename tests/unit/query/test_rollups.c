@@ -51,7 +51,8 @@ struct data {
 static const char *stack_of(uint32_t i)
 {
 	static const char *const stacks[] = {
-		"main;a", "main;a;b@f.go:1", "main;a;b@f.go:2", "main;c<d@g.go:7", "main", "-", "0x10@/lib/x.so;e", "main;g;h;i",
+		"main;a", "main;a;b@f.go:1", "main;a;b@f.go:2", "main;c<d@g.go:7", "main", "-", "0x10@/lib/x.so;e",
+		"main;g;h;i",
 	};
 	return stacks[i % ARRAY_SIZE(stacks)];
 }
@@ -88,8 +89,8 @@ static char *totals(struct data *d, uint32_t series, unsigned columns)
 		*grown = restart ? (int64_t)below(&d->rng, 3) : *grown + below(&d->rng, 20);
 		int state = (int)below(&d->rng, 50) - (d->traits & DIFFERENCES && below(&d->rng, 40) == 0 ? 60 : 0);
 		if (*grown)
-			buf_printf(&b, columns == 4 ? "%s %lld %lld %d %d\n" : "%s %lld %lld\n", stack_of(i), (long long)*grown,
-			           (long long)*grown * 8, state, state * 8);
+			buf_printf(&b, columns == 4 ? "%s %lld %lld %d %d\n" : "%s %lld %lld\n", stack_of(i),
+			           (long long)*grown, (long long)*grown * 8, state, state * 8);
 	}
 	buf_printf(&b, "main;z %s\n", columns == 4 ? "1 1 1 1" : "1 1");
 	buf_u8(&b, 0);
@@ -249,9 +250,11 @@ static void lay_plain_block(struct fixture *f, const struct data *d)
 static void tell_info(const struct query_info *i, struct buf *out)
 {
 	buf_put(out, i->fingerprint, sizeof i->fingerprint);
-	const uint64_t numbers[] = { i->profiles, i->samples,  i->series,     i->differences,    i->lookback, i->restarts,
-		                     i->first_of_series, i->heap_shadowed, i->damaged, (uint64_t)i->first, (uint64_t)i->last,
-		                     (uint64_t)i->duration, i->type_class, i->cumulative, i->averaged, (uint64_t)i->covered };
+	const uint64_t numbers[] = {
+		i->profiles, i->samples, i->series, i->differences, i->lookback, i->restarts, i->first_of_series,
+		i->heap_shadowed, i->damaged, (uint64_t)i->first, (uint64_t)i->last, (uint64_t)i->duration,
+		i->type_class, i->cumulative, i->averaged, (uint64_t)i->covered,
+	};
 	for (size_t k = 0; k < ARRAY_SIZE(numbers); k++)
 		buf_printf(out, "%llu ", (unsigned long long)numbers[k]);
 	buf_printf(out, "%s %s\n", i->type, i->unit);
@@ -267,9 +270,9 @@ static void tell_points(struct query *q, struct buf *out)
 		size_t labels;
 		char id[ULID_LEN + 1];
 		const struct label *l = query_series_labels(q, p[i].series, &labels);
-		buf_printf(out, "%s %lld %lld %lld %lld s%u g%u %d %.*s\n", ulid_format(&p[i].id, id), (long long)p[i].time,
-		           (long long)p[i].duration, (long long)p[i].value, (long long)p[i].lives, p[i].series, p[i].group,
-		           p[i].first, labels ? (int)l[0].value.len : 0, labels ? l[0].value.s : "");
+		buf_printf(out, "%s %lld %lld %lld %lld s%u g%u %d %.*s\n", ulid_format(&p[i].id, id),
+		           (long long)p[i].time, (long long)p[i].duration, (long long)p[i].value,
+		           (long long)p[i].lives, p[i].series, p[i].group, p[i].first, labels ? (int)l[0].value.len : 0, labels ? l[0].value.s : "");
 	}
 	assert_int_equal(query_steps(q, NULL, &s, NULL), 0);
 	for (size_t i = 0; i < s->n * s->n_groups; i++)
@@ -293,7 +296,8 @@ static void tell_labels(struct query *q, struct buf *out)
 			           (unsigned long long)l->v[i].values[k].profiles);
 	assert_int_equal(query_types(q, &types, &n, NULL), 0);
 	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "%.*s %llu\n", (int)types[i].name.len, types[i].name.s, (unsigned long long)types[i].profiles);
+		buf_printf(out, "%.*s %llu\n", (int)types[i].name.len, types[i].name.s,
+		           (unsigned long long)types[i].profiles);
 	assert_int_equal(query_hours(q, &hours, &n, NULL), 0);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(out, "h%d ", hours[i]);
@@ -302,7 +306,7 @@ static void tell_labels(struct query *q, struct buf *out)
 static void tell_samples(const struct profile *p, struct buf *out)
 {
 	for (size_t t = 0; t < p->types.n; t++)
-		buf_printf(out, "%.*s ", (int)profile_str(p, p->types.v[t].type).len, profile_str(p, p->types.v[t].type).s);
+		buf_str(out, profile_str(p, p->types.v[t].type));
 	buf_printf(out, "%lld %lld\n", (long long)p->time_ns, (long long)p->duration_ns);
 	for (size_t i = 0; i < p->n_samples; i++) {
 		for (uint32_t k = p->loc_at.v[i]; k < p->loc_at.v[i + 1]; k++)
@@ -390,7 +394,8 @@ struct used {
 	uint64_t light, rolled[3]; /* profiles, by enum type_class */
 };
 
-static void tell_all(struct fixture *f, uint64_t seed, unsigned n, enum plan_mode mode, struct buf *out, struct used *used)
+static void tell_all(struct fixture *f, uint64_t seed, unsigned n, enum plan_mode mode, struct buf *out,
+                     struct used *used)
 {
 	struct rng r = { seed };
 	for (unsigned i = 0; i < n; i++) {
@@ -621,7 +626,8 @@ static void test_a_query_has_a_limit(void **state)
 	setup(&f);
 	write_hours(&f, 1, 20);
 	db_close(f.db);
-	assert_int_equal(db_open(f.store, &(struct db_options){ .threads = 1, .query_memory = 100000 }, &f.db, NULL), 0);
+	const struct db_options small = { .threads = 1, .query_memory = 100000 };
+	assert_int_equal(db_open(f.store, &small, &f.db, NULL), 0);
 	struct selection *s = select_type("cpu");
 	assert_int_equal(db_view(f.db, 0, &v, &err), 0);
 	assert_int_equal(query_new(v, s, NULL, &q, &err), ERR_LIMIT_MEMORY);
