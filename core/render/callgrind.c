@@ -23,7 +23,7 @@ struct callgrind {
 	struct functions lines;
 	struct edges edges;
 	const struct frame **frame_of; /* of each line: one of its frames */
-	uint32_t *order;               /* lines by file, function and line */
+	uint32_t *order, *rank;        /* lines by file, function and line; and back */
 	struct edge **calls;           /* in the order of their callers */
 	struct name_table files, functions;
 	uint64_t negative;
@@ -35,6 +35,7 @@ static void callgrind_done(struct callgrind *c)
 	edges_done(&c->edges);
 	free(c->frame_of);
 	free(c->order);
+	free(c->rank);
 	free(c->calls);
 	idset_done(&c->files.set);
 	VEC_DONE(&c->files.v);
@@ -56,7 +57,9 @@ static int put_name(struct buf *out, const char *key, struct name_table *names, 
 	buf_puts(out, key);
 	for (struct idset_probe p = idset_probe(&names->set, hash); idset_next(&names->set, &p);) {
 		if (str_eq(names->v.v[p.id], name)) {
-			buf_printf(out, "=(%u)\n", p.id + 1);
+			buf_puts(out, "=(");
+			buf_i64(out, (int64_t)p.id + 1);
+			buf_puts(out, ")\n");
 			return 0;
 		}
 	}
@@ -88,11 +91,11 @@ static int line_cmp(const void *a, const void *b, void *callgrind)
 	return order ? order : CMP(l, r);
 }
 
-static int call_cmp(const void *a, const void *b, void *callgrind)
+static int call_cmp(const void *a, const void *b, void *ranks)
 {
 	const struct edge *l = *(struct edge *const *)a, *r = *(struct edge *const *)b;
-	int order = line_cmp(&l->from, &r->from, callgrind);
-	return order ? order : line_cmp(&l->to, &r->to, callgrind);
+	const uint32_t *rank = ranks;
+	return l->from != r->from ? CMP(rank[l->from], rank[r->from]) : CMP(rank[l->to], rank[r->to]);
 }
 
 static int sort_all(struct callgrind *c)
@@ -100,8 +103,9 @@ static int sort_all(struct callgrind *c)
 	size_t n = c->lines.v.n, n_calls = c->edges.v.n;
 	c->frame_of = calloc(n + 1, sizeof *c->frame_of);
 	c->order = calloc(n + 1, sizeof *c->order);
+	c->rank = calloc(n + 1, sizeof *c->rank);
 	c->calls = calloc(n_calls + 1, sizeof *c->calls);
-	if (!c->frame_of || !c->order || !c->calls)
+	if (!c->frame_of || !c->order || !c->rank || !c->calls)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->tree->n_frames; i++)
 		c->frame_of[c->lines.of_frame[i]] = &c->tree->frames[i];
@@ -110,7 +114,9 @@ static int sort_all(struct callgrind *c)
 	for (size_t i = 0; i < n_calls; i++)
 		c->calls[i] = &c->edges.v.v[i];
 	qsort_r(c->order, n, sizeof *c->order, line_cmp, c);
-	qsort_r(c->calls, n_calls, sizeof *c->calls, call_cmp, c);
+	for (uint32_t i = 0; i < n; i++)
+		c->rank[c->order[i]] = i;
+	qsort_r(c->calls, n_calls, sizeof *c->calls, call_cmp, c->rank);
 	return 0;
 }
 
