@@ -197,7 +197,9 @@ static int each_sample_key(struct tree *t, const struct selection *sel, key_fn f
 		return 0;
 	struct str service = str_of(sel->service ? sel->service : "");
 	int e = db_view(t->db, VIEW_MAX_AGE, &v, err);
-	return e ? e : view_infos(v, sel->service ? &service : NULL, time_day(sel->from), time_day(sel->to - 1), info_keys,
+	if (e)
+		return e;
+	return view_infos(v, sel->service ? &service : NULL, time_day(sel->from), time_day(sel->to - 1), info_keys,
 	                          &call, err);
 }
 

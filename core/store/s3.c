@@ -197,8 +197,8 @@ static int use_v2(struct s3 *s, struct error *err)
 {
 	if (s->set.tls)
 		return error_set(err, -EINVAL,
-		                 "signature=v2 is for http:// endpoints on a trusted network: libs3 does not verify whom "
-		                 "it speaks to over https");
+		                 "signature=v2 is for http:// endpoints on a trusted network: libs3 does not verify "
+		                 "whom it speaks to over https");
 	if (s->keys->token)
 		return error_set(err, -EINVAL, "signature=v2 knows no session token");
 	s->base.ops = &v2_ops;

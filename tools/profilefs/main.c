@@ -77,7 +77,7 @@ static void hold_standard_streams(void)
 			_exit(EXIT_FAILED);
 }
 
-/* Queries take and free some megabytes each; given back to the system at once, page faults are a quarter of the time. */
+/* Queries take and free some megabytes each: given back to the system at once, a quarter of the time is page faults. */
 static void keep_freed_memory(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 16 << 20);
