@@ -111,6 +111,7 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	db->sole_compactor = opts->sole_compactor;
 	db->uptime = opts->uptime;
 	db->uptime_ctx = opts->uptime_ctx;
+	db->log_lag_at = db_uptime(db) + NS_PER_MIN; /* one that only looks and ends says nothing */
 	db->tenant = strdup(opts->tenant && *opts->tenant ? opts->tenant : "default");
 	db->cache.limit = opts->cache_bytes ? opts->cache_bytes : CACHE_DEFAULT;
 	db->query_memory = opts->query_memory ? opts->query_memory : QUERY_DEFAULT;

@@ -197,7 +197,7 @@ struct db {
 	struct rules *rules;       /* under rules_lock, as what follows; NULL: none were looked at */
 	int64_t rules_made;        /* db_uptime() before they were */
 	pthread_mutex_t merge_lock; /* one merge or deletion of this process at a time: they would undo each other's */
-	int64_t lag_logged;        /* under view_lock: db_uptime() */
+	int64_t log_lag_at;        /* under view_lock: db_uptime() */
 	atomic_bool format_known;
 	atomic_bool exclusive_known;
 };

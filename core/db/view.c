@@ -329,9 +329,9 @@ static void log_lag(struct db *db, const struct view *v)
 {
 	int64_t now = db_uptime(db);
 	struct db_lag lag = view_lag(v, newest_time(v));
-	if (lag.age <= COMPACTION_LATE || (db->lag_logged && now - db->lag_logged < NS_PER_HOUR))
+	if (lag.age <= COMPACTION_LATE || now < db->log_lag_at)
 		return;
-	db->lag_logged = now;
+	db->log_lag_at = now + NS_PER_HOUR;
 	log_msg(db->log, LOG_LEVEL_WARNING, "segments are %lld minutes old: nothing compacts this store, or not fast "
 	        "enough; run `profilefs compact --watch`", (long long)(lag.age / NS_PER_MIN));
 }
