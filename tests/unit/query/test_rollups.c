@@ -272,7 +272,8 @@ static void tell_points(struct query *q, struct buf *out)
 		const struct label *l = query_series_labels(q, p[i].series, &labels);
 		buf_printf(out, "%s %lld %lld %lld %lld s%u g%u %d %.*s\n", ulid_format(&p[i].id, id),
 		           (long long)p[i].time, (long long)p[i].duration, (long long)p[i].value,
-		           (long long)p[i].lives, p[i].series, p[i].group, p[i].first, labels ? (int)l[0].value.len : 0, labels ? l[0].value.s : "");
+		           (long long)p[i].lives, p[i].series, p[i].group, p[i].first,
+		           labels ? (int)l[0].value.len : 0, labels ? l[0].value.s : "");
 	}
 	assert_int_equal(query_steps(q, NULL, &s, NULL), 0);
 	for (size_t i = 0; i < s->n * s->n_groups; i++)
