@@ -18,7 +18,8 @@ struct run {
 
 int phase_floor(void *run);  /* inflate and a bare walk over the protobuf: what any ingest must pay */
 int phase_ingest(void *run);
-int phase_stored(void *run); /* after ingest */
+int phase_compact(void *run); /* after ingest, until nothing is left to merge */
+int phase_stored(void *run);
 int phase_ack(void *run);    /* a lone write */
 int phase_query(void *run);  /* forks a child per query */
 

@@ -15,13 +15,15 @@ static const struct phase {
 	const char *name;
 	int (*run)(void *run);
 } phases[] = {
-	{ "floor", phase_floor }, { "ingest", phase_ingest }, { "stored", phase_stored },
-	{ "ack", phase_ack },     { "query", phase_query },
+	{ "floor", phase_floor },   { "ingest", phase_ingest }, { "uncompacted", phase_stored },
+	{ "compact", phase_compact }, { "stored", phase_stored }, { "ack", phase_ack },
+	{ "query", phase_query },
 };
 
 static int usage(void)
 {
-	complain("usage: bench run [--store DIR] [--only floor,ingest,stored,ack,query] [--service NAME] "
+	complain("usage: bench run [--store STORE] [--only floor,ingest,uncompacted,compact,stored,ack,query] "
+	         "[--service NAME] "
 	         "[--match TEXT] [--runs N] [--threads N] DIR\n"
 	         "DIR is a data set of `bench gen`. Without --store the store is temporary; with it, it stays, and "
 	         "--only query asks it again.");
