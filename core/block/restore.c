@@ -23,7 +23,8 @@ struct restorer {
 	uint32_t *strings, *functions, *locations; /* dataset's index to the profile's; PROFILE_NONE */
 	uint32_t *explicit_at;                     /* dataset location: place in `explicits` */
 	VEC(struct explicit_place) explicits;
-	VEC(uint32_t) path_a, path_b;
+	VEC(uint32_t) paths;   /* of all samples' stacks, leaf first */
+	VEC(size_t) path_ends; /* by sample */
 };
 
 struct explicit_place {
@@ -38,8 +39,8 @@ static void restorer_done(struct restorer *r)
 	free(r->locations);
 	free(r->explicit_at);
 	VEC_DONE(&r->explicits);
-	VEC_DONE(&r->path_a);
-	VEC_DONE(&r->path_b);
+	VEC_DONE(&r->paths);
+	VEC_DONE(&r->path_ends);
 }
 
 static uint32_t *none_array(size_t n)
@@ -152,35 +153,32 @@ static int compare_locations(const struct restorer *r, uint32_t a, uint32_t b)
 	return c ? c : CMP(l->ordinal, m->ordinal);
 }
 
-/* A stack's locations, leaf first. */
-static size_t path_of(const struct symbols *s, uint32_t stack, uint32_t *out)
+static int add_path(struct restorer *r, uint32_t stack)
 {
-	size_t n = 0;
-	for (; stack; stack = s->stack_parent[stack])
-		out[n++] = s->stack_location[stack];
-	return n;
+	for (; stack; stack = r->symbols->stack_parent[stack]) {
+		uint32_t *slot = VEC_PUSH(&r->paths);
+		if (!slot)
+			return -ENOMEM;
+		*slot = r->symbols->stack_location[stack];
+	}
+	size_t *end = VEC_PUSH(&r->path_ends);
+	if (!end)
+		return -ENOMEM;
+	*end = r->paths.n;
+	return 0;
 }
 
-static size_t depth_of(const struct symbols *s, uint32_t stack)
+static int compare_stacks(const struct restorer *r, uint32_t a, uint32_t b)
 {
-	size_t n = 0;
-	for (; stack; stack = s->stack_parent[stack])
-		n++;
-	return n;
-}
-
-
-static int compare_stacks(struct restorer *r, uint32_t a, uint32_t b)
-{
-	if (a == b)
-		return 0;
-	size_t n = path_of(r->symbols, a, r->path_a.v), m = path_of(r->symbols, b, r->path_b.v);
-	while (n && m) {
-		int c = compare_locations(r, r->path_a.v[--n], r->path_b.v[--m]);
+	size_t i = r->path_ends.v[a], from_a = a ? r->path_ends.v[a - 1] : 0;
+	size_t k = r->path_ends.v[b], from_b = b ? r->path_ends.v[b - 1] : 0;
+	const uint32_t *paths = r->paths.v;
+	while (i > from_a && k > from_b) {
+		int c = paths[--i] == paths[--k] ? 0 : compare_locations(r, paths[i], paths[k]);
 		if (c)
 			return c;
 	}
-	return CMP(n, m);
+	return CMP(i - from_a, k - from_b);
 }
 
 static int compare_labels(const struct restorer *r, uint32_t a, uint32_t b)
@@ -200,10 +198,10 @@ static int compare_labels(const struct restorer *r, uint32_t a, uint32_t b)
 
 static int compare_samples(const void *x, const void *y, void *ctx)
 {
-	struct restorer *r = ctx;
+	const struct restorer *r = ctx;
 	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
 	const struct samples *s = &r->samples;
-	int c = compare_stacks(r, s->stacks[a], s->stacks[b]);
+	int c = s->stacks[a] == s->stacks[b] ? 0 : compare_stacks(r, a, b);
 	if (!c && s->labelsets)
 		c = compare_labels(r, s->labelsets[a], s->labelsets[b]);
 	for (uint32_t t = 0; t < r->header->n_types && !c; t++)
@@ -213,20 +211,16 @@ static int compare_samples(const void *x, const void *y, void *ctx)
 
 static int order_samples(struct restorer *r, uint32_t **ret)
 {
-	size_t deepest = 0;
-	uint32_t *order = malloc(((size_t)r->samples.n + 1) * sizeof *order);
+	_free_ uint32_t *order = malloc(((size_t)r->samples.n + 1) * sizeof *order);
 	if (!order)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < r->samples.n; i++) {
 		order[i] = i;
-		deepest = MAX(deepest, depth_of(r->symbols, r->samples.stacks[i]));
-	}
-	if (!VEC_GROW(&r->path_a, deepest + 1) || !VEC_GROW(&r->path_b, deepest + 1)) {
-		free(order);
-		return -ENOMEM;
+		if (add_path(r, r->samples.stacks[i]) < 0)
+			return -ENOMEM;
 	}
 	qsort_r(order, r->samples.n, sizeof *order, compare_samples, r);
-	*ret = order;
+	*ret = TAKE_PTR(order);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 /* The merged selection, and single profiles as they came in, as gzipped pprof. */
 
 #define PROFILE_MAX ((size_t)2 << 30)
-#define GZ_LEVEL 4 /* of 12: within 3% of 6, in half the time */
+#define GZ_LEVEL 1 /* of 12: 8% more than 6, in a quarter of its time */
 
 static int put_gzipped(const struct profile *p, struct buf *out, struct error *err)
 {
