@@ -93,6 +93,8 @@ static void inputs_done(struct merge *m)
 			group_free(in->groups[g].group);
 		free(in->groups);
 		merge_map_done(&in->map);
+		if (in->dataset)
+			dataset_unload(in->dataset);
 	}
 	free(m->inputs);
 	m->inputs = NULL;

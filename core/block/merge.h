@@ -6,7 +6,7 @@
 #include "block.h"
 
 struct merge_input {
-	struct block *block; /* borrowed for the call */
+	struct block *block; /* borrowed for the call, and used by nobody else meanwhile: its tables are unloaded */
 };
 
 struct merge_options {

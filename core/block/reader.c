@@ -330,11 +330,21 @@ int block_open(const struct source *src, const char *name, struct block **ret, s
 	return 0;
 }
 
+void dataset_unload(struct dataset *d)
+{
+	for (size_t i = 0; i < SECTION_KINDS; i++) {
+		free(d->kept[i].data);
+		d->kept[i] = (struct loaded){ 0 };
+	}
+	size_t max = d->arena.max;
+	arena_done(&d->arena);
+	d->arena = ARENA_INIT(max);
+	d->has_strings = d->has_symbols = d->has_labelsets = d->has_tables = d->has_profiles = d->has_rollups = false;
+}
+
 static void dataset_done(struct dataset *d)
 {
-	for (size_t i = 0; i < SECTION_KINDS; i++)
-		free(d->kept[i].data);
-	arena_done(&d->arena);
+	dataset_unload(d);
 	pthread_mutex_destroy(&d->lock);
 }
 

@@ -65,4 +65,7 @@ int dataset_load(struct dataset *d, const uint8_t *kinds, size_t n, struct loade
 /* Verifies and decompresses stored bytes into a new buffer of raw_len (+1, so that it is never NULL). */
 int stored_decode(uint8_t codec, struct slice stored, uint64_t hash, size_t raw_len, uint8_t **ret);
 
+/* Forgets all tables: nobody may use any of them any more. They load again on first use. */
+void dataset_unload(struct dataset *d);
+
 int corrupt(struct dataset *d, struct error *err, const char *what);

@@ -220,8 +220,10 @@ static void flush_inlined(struct script *s, uint32_t mapping)
 /* How a frame ran, where its object tells it. */
 static struct str kind_of(struct str object)
 {
+	if (!object.len)
+		return NO_UNIT;
 	bool module = object.len > 1 && *object.s == '[' && object.s[1] != 'v' && object.s[1] != 'u';
-	const char *slash = object.len ? memrchr(object.s, '/', object.len) : NULL;
+	const char *slash = memrchr(object.s, '/', object.len);
 	struct str file = slash ? str_from(object, (size_t)(slash + 1 - object.s)) : object;
 	if (str_eq(object, STR("inlined")))
 		return STR("inlined");

@@ -120,8 +120,9 @@ struct wishes {
 	bool has_path_style;
 };
 
-static int take_parameter(struct s3_settings *s, struct wishes *w, const char *name, char *value, struct error *err)
+static int take_parameter(struct s3_settings *s, struct wishes *w, const char *name, char *taken, struct error *err)
 {
+	_free_ char *value = taken;
 	bool ok = true;
 	if (strcmp(name, "endpoint") == 0)
 		offer(&w->endpoint, TAKE_PTR(value));
@@ -143,9 +144,8 @@ static int take_parameter(struct s3_settings *s, struct wishes *w, const char *n
 		                                   "?%s is no setting of an S3 store; known are endpoint, region, "
 		                                   "profile, signature, path-style, timeout, cache", name);
 	if (!ok)
-		error_set(err, -EINVAL, "?%s cannot be '%s'", name, value);
-	free(value);
-	return ok ? 0 : -EINVAL;
+		return error_set(err, -EINVAL, "?%s cannot be '%s'", name, value);
+	return 0;
 }
 
 static int take_query(struct s3_settings *s, struct wishes *w, const char *query, struct error *err)
