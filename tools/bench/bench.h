@@ -8,6 +8,8 @@
 int bench_gen(int argc, char **argv);
 int bench_run(int argc, char **argv);
 int bench_render(int argc, char **argv);
+int bench_ranges(int argc, char **argv);
+int bench_scale(int argc, char **argv);
 
 /* "bench: ..." on stderr. */
 void complain(const char *fmt, ...) _printf_(1, 2);

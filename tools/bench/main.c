@@ -25,6 +25,11 @@ int main(int argc, char **argv)
 		return bench_run(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "render"))
 		return bench_render(argc - 1, argv + 1);
-	complain("usage: bench gen [options] DIR | bench run [options] DIR | bench render [--nodes N]");
+	if (argc > 1 && !strcmp(argv[1], "ranges"))
+		return bench_ranges(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "scale"))
+		return bench_scale(argc - 1, argv + 1);
+	complain("usage: bench gen [options] DIR | bench run [options] DIR | bench render [--nodes N] | "
+	         "bench ranges [options] | bench scale [options]");
 	return 2;
 }
