@@ -128,6 +128,11 @@ static void counting_counters(struct store *s, struct store_counts *ret)
 	*ret = counting_of(s)->sent;
 }
 
+static void counting_identity(struct store *s, struct buf *out)
+{
+	buf_printf(out, "counting %p", (void *)s);
+}
+
 static void counting_free(struct store *s)
 {
 	free(s->name);
@@ -144,6 +149,7 @@ static const struct store_ops counting_ops = {
 	.remove = counting_remove,
 	.now = counting_now,
 	.counters = counting_counters,
+	.identity = counting_identity,
 	.free = counting_free,
 };
 

@@ -15,7 +15,6 @@
 #include "world.h"
 
 #define MIDNIGHT (INT64_C(20400) * NS_PER_DAY)
-#define AFTER (13 * NS_PER_MIN) /* a day is merged ten minutes after its end */
 #define PASS_EVERY (15 * NS_PER_S)
 #define ASK_EVERY (20 * NS_PER_S)
 
@@ -25,7 +24,8 @@ enum part_of { WRITES, COMPACTION, READS, N_PARTS };
 static const char *const part_names[N_PARTS] = { "writes", "compaction", "reads" };
 
 struct settings {
-	unsigned pods, services, receivers, flush_ms, minutes, every;
+	unsigned pods, services, receivers, flush_ms, every;
+	unsigned minutes, after; /* until midnight and from then on: a day is merged ten minutes after its end */
 };
 
 struct scale {
@@ -250,15 +250,16 @@ static int run(const struct settings *set)
 		return -ENOMEM;
 	s->set = *set;
 	int64_t start = MIDNIGHT - (int64_t)set->minutes * NS_PER_MIN;
-	int e = world_init(&s->world, start, MIDNIGHT + AFTER, MAX(set->pods / set->services, 1u), &err);
+	int64_t end = MIDNIGHT + (int64_t)set->after * NS_PER_MIN;
+	int e = world_init(&s->world, start, end, MAX(set->pods / set->services, 1u), &err);
 	for (unsigned i = 0; !e && i < set->receivers; i++)
 		e = role_open(&s->world, false, &s->receivers[i], &err);
 	if (!e)
 		e = role_open(&s->world, false, &s->reader, &err);
 	if (!e)
 		e = simulate(s, MIDNIGHT, "midnight", &err);
-	if (!e)
-		e = simulate(s, MIDNIGHT + AFTER, "the day is merged", &err);
+	if (!e && set->after)
+		e = simulate(s, end, "the end", &err);
 	scale_done(s);
 	if (e)
 		complain("scale: %s", error_text(&err, e));
@@ -278,6 +279,8 @@ static bool take_option(struct settings *set, int c, unsigned n)
 		return set->flush_ms = n, true;
 	case 'm':
 		return set->minutes = n, true;
+	case 'a':
+		return set->after = n, true;
 	case 'e':
 		return set->every = n, true;
 	default:
@@ -290,16 +293,17 @@ int bench_scale(int argc, char **argv)
 	static const struct option options[] = {
 		{ "pods", required_argument, NULL, 'P' },      { "services", required_argument, NULL, 'S' },
 		{ "receivers", required_argument, NULL, 'r' }, { "flush", required_argument, NULL, 'f' },
-		{ "minutes", required_argument, NULL, 'm' },   { "every", required_argument, NULL, 'e' },
+		{ "minutes", required_argument, NULL, 'm' },   { "after", required_argument, NULL, 'a' },
+		{ "every", required_argument, NULL, 'e' },
 		{ 0 },
 	};
-	struct settings set = { 40, 10, 1, 500, 17, 15 };
+	struct settings set = { 40, 10, 1, 500, 15, 17, 13 };
 	bool good = true;
 	for (int c; good && (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
-		good = optarg && take_option(&set, c, (unsigned)MIN(MAX(atoi(optarg), 1), 100000));
+		good = optarg && take_option(&set, c, (unsigned)MIN(MAX(atoi(optarg), c != 'a'), 100000));
 	if (!good || optind != argc) {
 		complain("usage: bench scale [--pods N] [--services N] [--receivers N] [--flush MS] [--minutes N] "
-		         "[--every SECONDS]");
+		         "[--after MINUTES] [--every SECONDS]");
 		return 2;
 	}
 	return run(&set) ? 1 : 0;

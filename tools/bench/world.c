@@ -45,12 +45,26 @@ static int64_t world_uptime(void *ctx)
 	return NS_PER_DAY + w->now - w->began;
 }
 
+/* What is behind the cache of a process is counted; in memory only, as what the disk keeps outlives processes. */
+static int open_counted(struct world *w, struct store **ret)
+{
+	struct cache_options o = { .immutable = db_key_immutable, .no_disk = true };
+	struct store *counted;
+	int e = counting_new(w->mem, &counted);
+	if (e)
+		return e;
+	e = store_cache_new(counted, &o, ret);
+	if (e)
+		store_free(counted);
+	return e;
+}
+
 int role_open(struct world *w, bool settle, struct role *ret, struct error *err)
 {
 	struct db_options o = { .threads = 1, .sole_compactor = true, .uptime = world_uptime, .uptime_ctx = w };
 	struct compact_options co = { .settle = settle, .collect_every = NS_PER_MIN };
 	*ret = (struct role){ 0 };
-	int e = counting_new(w->mem, &ret->store);
+	int e = open_counted(w, &ret->store);
 	if (!e)
 		e = db_open(ret->store, &o, &ret->db, err);
 	return e ? e : compactor_new(ret->db, &co, &ret->compactor);
