@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../base/pct.h"
+#include "../debug/debug.h"
 #include "internal.h"
 
 void check_found(struct checker *c, const char *key, const char *what)
@@ -154,6 +155,8 @@ static bool is_ours(const char *rest)
 		return key_parse_catalog(rest + 4, &day, &version);
 	if (!strncmp(rest, "probe/", 6))
 		return true; /* of a probe for exclusive creates that was killed */
+	if (!strncmp(rest, "dbg/", 4))
+		return key_parse_debug(rest + 4, (char[2 * BUILD_ID_MAX + 1]){ 0 }, &(bool){ false });
 	if (!strncmp(rest, "set/", 4))
 		return key_parse_version(rest + 4, &version);
 	return !strncmp(rest, "svc/", 4); /* on_marker() judges these */

@@ -86,6 +86,7 @@ static void locks_init(struct db *db)
 	pthread_mutex_init(&db->rules_lock, NULL);
 	db->settings.text = BUF_INIT(SETTINGS_MAX);
 	pthread_mutex_init(&db->merge_lock, NULL);
+	pthread_mutex_init(&db->debug.lock, NULL);
 	pthread_mutex_init(&db->cache.lock, NULL);
 	pthread_cond_init(&db->cache.opened, NULL);
 	pthread_mutex_init(&db->markers.lock, NULL);
@@ -142,12 +143,14 @@ void db_close(struct db *db)
 	cache_clear(db);
 	markers_done(&db->markers);
 	ids_done(&db->ids);
+	debug_cache_done(&db->debug);
 	pthread_mutex_destroy(&db->view_lock);
 	pthread_mutex_destroy(&db->settings.lock);
 	pthread_mutex_destroy(&db->rules_lock);
 	rules_unref(db->rules);
 	buf_done(&db->settings.text);
 	pthread_mutex_destroy(&db->merge_lock);
+	pthread_mutex_destroy(&db->debug.lock);
 	pthread_mutex_destroy(&db->cache.lock);
 	pthread_cond_destroy(&db->cache.opened);
 	pthread_mutex_destroy(&db->markers.lock);

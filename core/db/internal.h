@@ -11,6 +11,29 @@
 #include "keys.h"
 #include "rules.h"
 
+/* ---- debug information (debuginfo.c) ---- */
+
+struct debug_set; /* which build ids are known; counted references */
+struct debug_shared;
+
+struct debug_set *debug_set_ref(struct debug_set *s); /* s may be NULL */
+void debug_set_unref(struct debug_set *s);
+uint64_t debug_set_print(const struct debug_set *s); /* 0: none is known */
+bool debug_set_fresh(const struct db *db, const struct debug_set *s, int64_t now);
+/* One LIST. New. */
+int debug_set_list(struct db *db, struct debug_set **ret, struct error *err);
+
+struct debug_cache {
+	pthread_mutex_t lock; /* guards what follows, but for `changed` */
+	VEC(struct debug_shared *) tables;
+	size_t bytes;
+	uint64_t clock;
+	bool wanted;         /* under view_lock: a query has asked; views know from then on */
+	atomic_bool changed; /* this process has added some: the next view lists */
+};
+
+void debug_cache_done(struct debug_cache *c);
+
 /* ---- views (view.c) ---- */
 
 struct view {
@@ -22,6 +45,7 @@ struct view {
 	size_t n;
 	struct day_state **days; /* by day: those that have a catalog */
 	size_t n_days;
+	struct debug_set *debug; /* set once, under view_lock; NULL: not asked for */
 };
 
 /* What the catalog said of a day when the view was made; NULL where there was none. Borrowed. */
@@ -193,6 +217,7 @@ struct db {
 	struct committer committer;
 	struct news news;
 	struct settings_cache settings;
+	struct debug_cache debug;
 	pthread_mutex_t rules_lock;
 	struct rules *rules;       /* under rules_lock, as what follows; NULL: none were looked at */
 	int64_t rules_made;        /* db_uptime() before they were */

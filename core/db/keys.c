@@ -5,6 +5,7 @@
 
 #include "../base/hash.h"
 #include "../base/pct.h"
+#include "../debug/debug.h"
 #include "db.h"
 
 static char *finish(struct buf *b)
@@ -82,6 +83,13 @@ char *key_settings(const char *tenant, uint64_t version)
 	return finish(&b);
 }
 
+char *key_debug(const char *tenant, const char *build_id, bool dwarf)
+{
+	struct buf b = begin(tenant, "dbg");
+	buf_printf(&b, "%s.%c", build_id, dwarf ? 'd' : 's');
+	return finish(&b);
+}
+
 char *key_marker(const char *tenant, struct str service, int32_t day)
 {
 	struct buf b = begin(tenant, "svc");
@@ -154,6 +162,17 @@ bool key_parse_catalog(const char *rest, int32_t *ret_day, uint64_t *ret_version
 	return name && key_parse_version(name, ret_version);
 }
 
+bool key_parse_debug(const char *rest, char *ret_id, bool *ret_dwarf)
+{
+	size_t n = strspn(rest, "0123456789abcdef");
+	if (n == 0 || n > 2 * BUILD_ID_MAX || (strcmp(rest + n, ".d") && strcmp(rest + n, ".s")))
+		return false;
+	memcpy(ret_id, rest, n);
+	ret_id[n] = '\0';
+	*ret_dwarf = rest[n + 1] == 'd';
+	return true;
+}
+
 /* ---- the filter ---- */
 
 #define FILTER_MAX_BYTES 64
@@ -212,5 +231,6 @@ bool filter_may_hold(const char *filter, struct str service)
 bool db_key_immutable(const char *key)
 {
 	const char *folder = strchr(key, '/');
-	return folder && (strncmp(folder, "/seg/", 5) == 0 || strncmp(folder, "/blk/", 5) == 0);
+	return folder && (strncmp(folder, "/seg/", 5) == 0 || strncmp(folder, "/blk/", 5) == 0 ||
+	                  strncmp(folder, "/dbg/", 5) == 0);
 }

@@ -6,8 +6,9 @@
  * a profile. A view whose LIST began over a minute before its catalogs arrived is thrown away: in that time a dropped
  * name may have been forgotten.
  *
- * A refresh costs two LISTs and a GET per version that is new. A day whose newest version is known costs nothing:
- * its state, blocks and all, is shared with the view before.
+ * A refresh costs two LISTs and a GET per version that is new; where queries run, once a minute a LIST of debug
+ * information. A day whose newest version is known costs nothing: its state, blocks and all, is shared with the view
+ * before.
  */
 
 #include <string.h>
@@ -38,6 +39,7 @@ void view_unref(struct view *v)
 	if (!v || atomic_fetch_sub(&v->refs, 1) != 1)
 		return;
 	unref_all(v->live, v->n, v->days, v->n_days);
+	debug_set_unref(v->debug);
 	free(v);
 }
 
@@ -83,6 +85,7 @@ struct refresh {
 	VEC(size_t) first;                /* of `versions`: where each day's begin; one more at the end */
 	struct day_state **days;          /* per day */
 	struct error *errors;             /* per day */
+	struct debug_set *debug;
 };
 
 static int on_segment(void *ctx, const char *key, const struct store_stat *st)
@@ -192,6 +195,17 @@ static int add_blocks(struct refresh *r)
 	return 0;
 }
 
+static int refresh_debug(struct refresh *r, struct error *err)
+{
+	struct debug_set *known = r->db->view ? r->db->view->debug : NULL;
+	if (!r->db->debug.wanted)
+		return 0;
+	if (!debug_set_fresh(r->db, known, db_uptime(r->db)))
+		return debug_set_list(r->db, &r->debug, err);
+	r->debug = debug_set_ref(known);
+	return 0;
+}
+
 /* ---- views ---- */
 
 static int compare_live(const void *a, const void *b)
@@ -210,18 +224,19 @@ static bool same_objects(const struct view *v, struct live *const *live, size_t 
 	return true;
 }
 
-/* Takes live and days where it returns 0. The generation changes only where the set of objects did. */
-static int view_new(struct db *db, struct live **live, size_t n, struct day_state **days, size_t n_days, int64_t made,
-                    struct view **ret)
+/* Takes live and days where it returns 0. The generation changes only where the set of objects or symbols did. */
+static int view_new(struct db *db, struct live **live, size_t n, struct day_state **days, size_t n_days,
+                    struct debug_set *debug, int64_t made, struct view **ret)
 {
 	struct view *v = calloc(1, sizeof *v);
 	if (!v)
 		return -ENOMEM;
 	if (n)
 		qsort(live, n, sizeof *live, compare_live);
-	uint64_t generation = same_objects(db->view, live, n) ? db->view->generation : ++db->generation;
+	bool same = same_objects(db->view, live, n) && debug_set_print(debug) == debug_set_print(db->view->debug);
+	uint64_t generation = same ? db->view->generation : ++db->generation;
 	*v = (struct view){ .db = db, .generation = generation, .made = made, .live = live, .n = n, .days = days,
-		            .n_days = n_days };
+		            .n_days = n_days, .debug = debug_set_ref(debug) };
 	atomic_init(&v->refs, 1);
 	*ret = v;
 	return 0;
@@ -235,13 +250,15 @@ static int refresh_into(struct refresh *r, struct view **ret, struct error *err)
 		e = list_folder(r, "cat", on_version, err);
 	if (e == 0)
 		e = read_days(r, err);
+	if (e == 0)
+		e = refresh_debug(r, err);
 	if (e == 0 && db_uptime(r->db) - began > VIEW_TOO_SLOW)
 		e = ERR_STALE;
 	if (e < 0)
 		return e;
 	leave_out_dropped(r);
 	e = add_blocks(r);
-	return e < 0 ? e : view_new(r->db, r->live.v, r->live.n, r->days, r->first.n, began, ret);
+	return e < 0 ? e : view_new(r->db, r->live.v, r->live.n, r->days, r->first.n, r->debug, began, ret);
 }
 
 static int refresh_once(struct db *db, struct view **ret, struct error *err)
@@ -252,6 +269,7 @@ static int refresh_once(struct db *db, struct view **ret, struct error *err)
 		unref_all(r.live.v, r.live.n, r.days, r.days ? r.first.n : 0);
 	VEC_DONE(&r.versions);
 	VEC_DONE(&r.first);
+	debug_set_unref(r.debug);
 	free(r.errors);
 	return e;
 }
@@ -408,7 +426,7 @@ static int copy_view(const struct view *v, struct live *more, struct view **ret)
 	live[v->n] = live_ref(more);
 	for (size_t i = 0; i < v->n_days; i++)
 		days[i] = day_state_ref(v->days[i]);
-	int r = view_new(v->db, live, v->n + 1, days, v->n_days, v->made, ret);
+	int r = view_new(v->db, live, v->n + 1, days, v->n_days, v->debug, v->made, ret);
 	if (r < 0)
 		unref_all(live, v->n + 1, days, v->n_days);
 	return r;

@@ -97,6 +97,7 @@ struct qpart {
 	const struct str *strings;
 	uint32_t n_strings;
 	const struct symbols *symbols;   /* NULL until samples are read */
+	struct symbolised *symbolised;   /* owns `symbols`; NULL where they are the dataset's */
 	const struct labelsets *labelsets;
 	struct labelset_match *matches;  /* by label set; NULL where no series is pending */
 	struct header_plan *headers;
@@ -383,6 +384,11 @@ static inline struct str symtab_str(const struct symtab *t, uint32_t i)
 /* Ranks by content: ret[i] for the i-th frame or location; equal only for equal content. New. */
 int symtab_rank_frames(const struct symtab *t, uint32_t **ret);
 int symtab_rank_locations(const struct symtab *t, uint32_t **ret);
+
+/* debuginfo.c: p->symbols, with lines from debug information where the sender gave none. */
+int part_load_symbols(struct query *q, struct qpart *p, struct error *err);
+void part_share_symbols(struct qpart *to, const struct qpart *from); /* of one dataset and view */
+void symbolised_unref(struct symbolised *s);
 
 /* ---- filters ---- */
 

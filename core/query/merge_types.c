@@ -57,7 +57,7 @@ static int move_sums(struct query *to, struct query *from, struct sums *sums)
 		for (k = 0; k < to->parts.n && to->parts.v[k].dataset != from->parts.v[i].dataset;)
 			k++;
 		assert(k < to->parts.n); /* a view lends one dataset to all */
-		to->parts.v[k].symbols = from->parts.v[i].symbols;
+		part_share_symbols(&to->parts.v[k], &from->parts.v[i]);
 		v[k] = sums->v[i];
 		sums->v[i] = (struct part_sums){ 0 };
 	}

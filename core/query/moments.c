@@ -140,7 +140,7 @@ static int read_part(struct reading *r, struct qpart *p, const struct cancel *ca
 {
 	int e = read_sets(r, p, err);
 	if (e >= 0 && r->filters && !p->symbols)
-		e = dataset_symbols(p->dataset, &p->symbols, err);
+		e = part_load_symbols(r->q, p, err);
 	if (e >= 0 && r->filters) {
 		r->keeps = calloc((size_t)p->symbols->n_stacks + 1, 1);
 		e = r->keeps ? 0 : -ENOMEM;

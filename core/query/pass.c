@@ -157,7 +157,7 @@ static int load_symbols(void *arg, size_t i)
 		return 0;
 	int r = cancel_check(pass->cancel);
 	if (r >= 0)
-		r = dataset_symbols(p->dataset, &p->symbols, &pass->errors[i]);
+		r = part_load_symbols(pass->q, p, &pass->errors[i]);
 	if (r >= 0) {
 		p->ordinals = has_ordinals(p->symbols);
 		r = budget_query(pass->q, symbols_bytes(p->symbols), &pass->errors[i]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../base/hash.h"
+#include "../db/debuginfo.h"
 
 /*
  * The plan: which profiles a selection takes, found from footers and profile tables alone.
@@ -620,7 +621,8 @@ int plan_query(struct query *q, const struct cancel *cancel, struct error *err)
 		if (r < 0)
 			return r == -ENOMEM ? out_of_memory(err) : r;
 	}
-	return roles_assign(q, cancel, err);
+	int r = q->rows.n || q->cells.n ? view_need_debug(q->view, err) : 0;
+	return r < 0 ? r : roles_assign(q, cancel, err);
 }
 
 void plan_done(struct query *q)
@@ -631,6 +633,7 @@ void plan_done(struct query *q)
 		free(p->series);
 		free(p->matches);
 		free(p->rows);
+		symbolised_unref(p->symbolised);
 	}
 	VEC_DONE(&q->parts);
 	VEC_DONE(&q->series);

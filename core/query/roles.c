@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../base/hash.h"
+#include "../db/debuginfo.h"
 
 /*
  * Roles. A profile is taken if the selection holds it; `allocs` beside heap is not when an alloc_* is asked for. What
@@ -381,6 +382,7 @@ static void info_fingerprint(struct query *q)
 		sum[0] += cell->fingerprint[0];
 		sum[1] += cell->fingerprint[1] + (sum[0] < cell->fingerprint[0]);
 	}
+	sum[1] += view_debug_print(q->view);
 	XXH128_canonicalFromHash((XXH128_canonical_t *)q->plan_info.fingerprint,
 	                         (XXH128_hash_t){ .low64 = sum[0], .high64 = sum[1] });
 }

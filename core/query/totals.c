@@ -73,7 +73,7 @@ static int row_symbols(struct pass *pass, const struct row *r, struct error *err
 {
 	struct qpart *p = &pass->q->parts.v[r->part];
 	pthread_mutex_lock(&pass->q->symtab->lock);
-	int e = p->symbols ? 0 : dataset_symbols(p->dataset, &p->symbols, err);
+	int e = p->symbols ? 0 : part_load_symbols(pass->q, p, err);
 	pthread_mutex_unlock(&pass->q->symtab->lock);
 	return e;
 }

@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_receive,
-	&cmd_relabel, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
+	&cmd_relabel, &cmd_debuginfo, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
 };
 
 static const struct command *find_command(const char *name)
@@ -28,7 +28,7 @@ static void print_usage(FILE *to)
 	fprintf(to, "usage: profilefs COMMAND [options] STORE ...\n\n"
 	            "A continuous-profiling database as a directory tree.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(to, "\nSTORE is a directory: a path, or file:///path.\n"
 	            "profilefs COMMAND --help tells the options; profilefs --version the version.\n");
 }
