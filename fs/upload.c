@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "../core/db/debuginfo.h"
 #include "upload_state.h"
 #include "writer.h"
 
@@ -165,7 +166,7 @@ static int judge(struct upload *up, const void *data, size_t n, uint64_t offset,
 	if (!head.len)
 		return 0;
 	up->judged = head.len;
-	return format_judge(head, false, err);
+	return up->target.debuginfo ? 0 : format_judge(head, false, err);
 }
 
 static bool is_temporary(struct upload *up)
@@ -326,8 +327,14 @@ static int ingest(struct upload *up, struct slice bytes, const struct ingest_opt
 	return e == ERR_STALE ? -EIO : e;
 }
 
-/* Validates everything behind `taken` and writes it to the database; durable on 0. */
-static int take_in(struct upload *up, const char *name, struct error *err)
+/* An ELF file is taken whole: sections lie anywhere in it. */
+static int take_debuginfo(struct upload *up, struct error *err)
+{
+	struct debuginfo info;
+	return up->file.size ? debuginfo_add(up->table->fs->db, up->file.fd, &info, err) : 0;
+}
+
+static int take_profiles(struct upload *up, const char *name, struct error *err)
 {
 	_spool_map_ struct spool_map map;
 	int e = spool_map(&up->file, up->taken, &map);
@@ -335,7 +342,13 @@ static int take_in(struct upload *up, const char *name, struct error *err)
 		return error_set(err, e, "cannot read the spooled bytes: %s", strerror(err_errno(e)));
 	struct ingest_options opts = { .target = &up->target, .name = name, .mtime = writer_mtime(up),
 		                       .recent = up->table->recent };
-	e = map.bytes.len ? ingest(up, map.bytes, &opts, err) : 0;
+	return map.bytes.len ? ingest(up, map.bytes, &opts, err) : 0;
+}
+
+/* Validates everything behind `taken` and writes it to the database; durable on 0. */
+static int take_in(struct upload *up, const char *name, struct error *err)
+{
+	int e = up->target.debuginfo ? take_debuginfo(up, err) : take_profiles(up, name, err);
 	if (e) {
 		up->refused = err_errno(e) == EINVAL || err_errno(e) == EFBIG ? e : 0;
 		return e;

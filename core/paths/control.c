@@ -166,6 +166,7 @@ static void put_readme(struct tree *t, struct buf *out)
 	              "status        the store and what is kept in memory\n"
 	              "errors        why something was refused or failed, newest last\n"
 	              "queries       what was rendered and what it cost, newest last\n"
+	              "debuginfo/    ELF files copied here give names and lines to frames without symbols\n"
 	              "search/       NAME.tsv: which services call the function NAME, over the last 7 days\n"
 	              "metrics.prom  the same counts for a monitoring system (OpenMetrics)\n");
 }

@@ -25,6 +25,7 @@ enum place {
 	PLACE_FUNCTIONS, /* functions/ */
 	PLACE_CONTROL,   /* .profilefs/ */
 	PLACE_SEARCH,    /* .profilefs/search/ */
+	PLACE_DEBUGINFO, /* .profilefs/debuginfo/ */
 };
 
 enum component_kind {

@@ -119,6 +119,8 @@ static int list_root(struct lister *s, struct error *err)
 static int list_control(struct lister *s)
 {
 	int e = add_str(s, NODE_DIR, "search");
+	if (!e)
+		e = add_str(s, NODE_DIR, "debuginfo");
 	const char *name;
 	for (size_t i = 0; !e && (name = control_name(s->tree, i)); i++)
 		e = add_str(s, NODE_FILE, name);
@@ -412,6 +414,7 @@ static int list(struct lister *s, struct error *err)
 	case PLACE_BASE:
 		return add_renderings(s, NULL);
 	case PLACE_SEARCH:
+	case PLACE_DEBUGINFO:
 		return 0;
 	case PLACE_BY:
 		return list_by(s, err);

@@ -530,6 +530,15 @@ static int lookup_search(struct lookup *l, struct node **ret, struct error *err)
 	return e ? e : new_rendering(l, &render_search, TAKE_PTR(sel), ret, err);
 }
 
+/* What is written there is stored and not shown: `profilefs debuginfo ls` lists it. */
+static int lookup_debuginfo(struct lookup *l, struct node **ret, struct error *err)
+{
+	int e = new_dir(l, PLACE_DEBUGINFO, LIFE_GRAMMAR, NULL, ret, err);
+	if (!e)
+		(*ret)->takes_files = !l->tree->opts.read_only;
+	return e;
+}
+
 static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 {
 	switch (l->dir->place) {
@@ -538,9 +547,13 @@ static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 	case PLACE_CONTROL:
 		if (!strcmp(l->name, "search"))
 			return new_dir(l, PLACE_SEARCH, LIFE_GRAMMAR, NULL, ret, err);
+		if (!strcmp(l->name, "debuginfo"))
+			return lookup_debuginfo(l, ret, err);
 		return control_lookup(l->dir, l->name, ret, err);
 	case PLACE_SEARCH:
 		return lookup_search(l, ret, err);
+	case PLACE_DEBUGINFO:
+		return absent(l, err);
 	case PLACE_BY:
 		return lookup_value(l, ret, err);
 	case PLACE_PROFILES:

@@ -112,6 +112,7 @@ struct target {
 	size_t n_labels;
 	char *type, *unit, *kind;          /* NULL: as the file says */
 	enum temporality temporality;
+	bool debuginfo; /* ELF files, for .profilefs/debuginfo/: there is no service */
 };
 
 /* ERR_PATH_DENIED with the reason where the directory takes no files. */

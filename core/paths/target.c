@@ -124,7 +124,7 @@ static int denied(const struct node *dir, struct error *err)
 		return error_set(err, ERR_PATH_DENIED,
 		                 "files are written into a service: mkdir SERVICE, then cp FILE SERVICE/");
 	if (!service)
-		return error_set(err, ERR_PATH_DENIED, "no files are taken in .profilefs");
+		return error_set(err, ERR_PATH_DENIED, "no files are taken in .profilefs but in debuginfo/");
 	if (node_is_all(service))
 		return error_set(err, ERR_PATH_DENIED, "files are written into one service, not into @all");
 	if (dir->place == PLACE_SERVICE)
@@ -141,8 +141,8 @@ int target_of(struct node *dir, struct target *ret, struct error *err)
 	size_t n = 0;
 	for (const struct node *p = dir; p->depth > 1; p = p->parent)
 		chain[n++] = p;
-	struct target t = { 0 };
-	int e = set_string(&t.service, str_of(node_selection(node_service(dir))->service));
+	struct target t = { .debuginfo = dir->place == PLACE_DEBUGINFO };
+	int e = t.debuginfo ? 0 : set_string(&t.service, str_of(node_selection(node_service(dir))->service));
 	while (!e && n > 0)
 		e = set_component(&t, &chain[--n]->component);
 	if (e)
@@ -209,8 +209,8 @@ static int copy_optional(const char *s, char **ret)
 
 int target_copy(const struct target *t, struct target *ret)
 {
-	struct target c = { .temporality = t->temporality };
-	int e = set_string(&c.service, str_of(t->service));
+	struct target c = { .temporality = t->temporality, .debuginfo = t->debuginfo };
+	int e = copy_optional(t->service, &c.service);
 	if (!e)
 		e = copy_optional(t->type, &c.type);
 	if (!e)
