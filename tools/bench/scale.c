@@ -86,7 +86,8 @@ static int write_batch(struct scale *s, struct role *r, const struct db_write *w
 /* A pod stays with its receiver; a service has pods at all of them. */
 static unsigned receiver_of(const struct scale *s, uint64_t profile)
 {
-	return (unsigned)(profile % s->set.pods) / s->set.services % s->set.receivers;
+	unsigned pod = (unsigned)(profile % s->set.pods);
+	return (pod / s->set.services + pod) % s->set.receivers;
 }
 
 /* What came for each receiver until now. */
