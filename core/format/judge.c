@@ -86,7 +86,7 @@ static bool begins(struct str s, const char *prefix)
 
 static bool holds(struct str s, const char *text)
 {
-	return memmem(s.s, s.len, text, strlen(text)) != NULL;
+	return s.len && memmem(s.s, s.len, text, strlen(text));
 }
 
 /* JSON that some profiler or viewer writes and that is no profile of stacks. */
