@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../base/pct.h"
-#include "../debug/debug.h"
+#include "debuginfo.h"
 #include "internal.h"
 
 void check_found(struct checker *c, const char *key, const char *what)
@@ -140,6 +140,20 @@ static int check_leftover_markers(struct checker *c, struct view *v, struct erro
 	return prefix ? store_list(c->db->store, prefix, NULL, 0, on_marker, &m, err) : -ENOMEM;
 }
 
+static int on_debug(void *ctx, const char *id, bool dwarf, const struct store_stat *st)
+{
+	struct checker *c = ctx;
+	struct error why = { 0 };
+	(void)st;
+	int r = debug_verify(c->db, id, dwarf, &why);
+	if (r == ERR_STORE_ACCESS || r == ERR_STORE_TIMEOUT || r == -ENOMEM)
+		return r;
+	_free_ char *key = r < 0 ? key_debug(c->db->tenant, id, dwarf) : NULL;
+	if (key)
+		check_found(c, key, error_text(&why, r));
+	return 0;
+}
+
 /* What lies in the tenant's folder and is named like nothing of ours. */
 static bool is_ours(const char *rest)
 {
@@ -208,6 +222,8 @@ int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *k
 		r = check_orphans(&c, v, err);
 	if (r == 0)
 		r = check_settings(&c);
+	if (r == 0)
+		r = debuginfo_list(db, on_debug, &c, err);
 	if (r == 0)
 		r = check_leftover_markers(&c, v, err);
 	if (r == 0)

@@ -221,6 +221,17 @@ static int read_table(struct db *db, const struct debug_known *of, struct debug_
 	return r < 0 && key ? error_at(err, r, "%s", key) : r;
 }
 
+int debug_verify(struct db *db, const char *id, bool dwarf, struct error *err)
+{
+	struct debug_known of = { .dwarf = dwarf };
+	struct debug_table *table;
+	snprintf(of.id, sizeof of.id, "%s", id);
+	int r = read_table(db, &of, &table, err);
+	if (r == 0)
+		debug_table_free(table);
+	return r;
+}
+
 static int load_table(struct db *db, const struct debug_known *of, struct debug_shared **ret, struct error *err)
 {
 	struct debug_cache *c = &db->debug;

@@ -23,6 +23,8 @@ bool debug_set_fresh(const struct db *db, const struct debug_set *s, int64_t now
 /* One LIST. New. */
 int debug_set_list(struct db *db, struct debug_set **ret, struct error *err);
 
+int debug_verify(struct db *db, const char *id, bool dwarf, struct error *err);
+
 struct debug_cache {
 	pthread_mutex_t lock; /* guards what follows, but for `changed` */
 	VEC(struct debug_shared *) tables;

@@ -2,7 +2,8 @@
 
 /*
  * ELF and DWARF by elfutils, whose headers are included here alone. What a file says is not to be trusted: a walk is
- * bounded by the file's size, names that cannot be read are empty, and what lies outside the code is left out.
+ * bounded by the size of the sections, which is bounded by their headers before anything is decompressed; strings must
+ * end within their section, where libdw only looks for their end; what lies outside the code is left out.
  */
 
 #include <dwarf.h>
@@ -13,11 +14,12 @@
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "build.h"
 
-#define DEPTH_MAX 200 /* of entries in each other */
+#define DEPTH_MAX 200                    /* of entries in each other */
+#define SECTIONS_MAX ((uint64_t)4 << 30) /* bytes of all, decompressed */
+#define LINES_MAX ((uint64_t)128 << 20)  /* of .debug_line: a byte of it may be a row */
 #define QUALIFIED_MAX 1024
 #define LEVEL_SYMBOL 0 /* what DWARF tells of the same place is inside */
 #define LEVEL_DWARF 1
@@ -419,16 +421,82 @@ static int read_build_id(struct reader *r, struct debug_facts *facts, struct err
 	return 0;
 }
 
+static uint64_t big_endian(const uint8_t *p)
+{
+	uint64_t v = 0;
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+/* What a section takes in memory. Compressed ones say so, those of old linkers (.zdebug_) in their first bytes. */
+static uint64_t section_bytes(Elf_Scn *section, const GElf_Shdr *header, const char *name)
+{
+	GElf_Chdr compressed;
+	if (header->sh_type == SHT_NOBITS)
+		return 0;
+	if (header->sh_flags & SHF_COMPRESSED)
+		return gelf_getchdr(section, &compressed) ? compressed.ch_size : 0;
+	Elf_Data *data = !strncmp(name, ".zdebug", 7) ? elf_rawdata(section, NULL) : NULL;
+	if (data && data->d_size >= 12 && !memcmp(data->d_buf, "ZLIB", 4))
+		return big_endian((const uint8_t *)data->d_buf + 4);
+	return header->sh_size;
+}
+
+/* Before anything of them is decompressed. */
+static int measure_sections(struct reader *r, struct error *err)
+{
+	size_t names;
+	uint64_t all = 0;
+	if (elf_getshdrstrndx(r->elf, &names))
+		return 0;
+	for (Elf_Scn *s = NULL; (s = elf_nextscn(r->elf, s));) {
+		GElf_Shdr header;
+		const char *name = gelf_getshdr(s, &header) ? elf_strptr(r->elf, names, header.sh_name) : NULL;
+		uint64_t n = name ? section_bytes(s, &header, name) : 0;
+		bool lines = name && (!strcmp(name, ".debug_line") || !strcmp(name, ".zdebug_line"));
+		if (n > SECTIONS_MAX - all || (lines && n > LINES_MAX))
+			return error_set(err, ERR_FORMAT_LIMIT, "its section %.40s is too large", name);
+		all += n;
+	}
+	r->entries_max = all;
+	return 0;
+}
+
+/* Whether the last string of a section of strings ends. Decompresses it, as libdw would. */
+static bool strings_end(Elf_Scn *section, const GElf_Shdr *header, const char *name)
+{
+	bool strings = header->sh_type == SHT_STRTAB || strstr(name, "debug_str") || strstr(name, "debug_line_str");
+	if (!strings || header->sh_type == SHT_NOBITS)
+		return true;
+	if (header->sh_flags & SHF_COMPRESSED ? elf_compress(section, 0, 0) < 0
+	                                      : !strncmp(name, ".zdebug", 7) && elf_compress_gnu(section, 0, 0) < 0)
+		return false;
+	Elf_Data *data = elf_rawdata(section, NULL);
+	return data && (!data->d_size || !((const char *)data->d_buf)[data->d_size - 1]);
+}
+
+static int check_strings(struct reader *r, struct error *err)
+{
+	size_t names;
+	if (elf_getshdrstrndx(r->elf, &names))
+		return 0;
+	for (Elf_Scn *s = NULL; (s = elf_nextscn(r->elf, s));) {
+		GElf_Shdr header;
+		const char *name = gelf_getshdr(s, &header) ? elf_strptr(r->elf, names, header.sh_name) : NULL;
+		if (name && !strings_end(s, &header, name))
+			return error_set(err, ERR_FORMAT_MALFORMED, "its section %.40s is cut short", name);
+	}
+	return 0;
+}
+
 static int open_elf(struct reader *r, int fd, struct error *err)
 {
-	struct stat st;
-	if (fstat(fd, &st))
-		return -errno;
-	r->entries_max = (uint64_t)st.st_size * 4 + 1024; /* as compressed sections allow */
 	r->elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (!r->elf || elf_kind(r->elf) != ELF_K_ELF)
 		return error_set(err, ERR_FORMAT, "it is no ELF file");
-	return 0;
+	int e = measure_sections(r, err);
+	return e ? e : check_strings(r, err);
 }
 
 static void init_libelf(void)

@@ -127,7 +127,7 @@ int debug_table_decode(struct slice stored, struct debug_table **ret, struct err
 	const uint8_t *magic = cursor_bytes(&c, 8);
 	uint32_t format = cursor_u32(&c), raw_len = cursor_u32(&c);
 	uint64_t hash = cursor_u64(&c);
-	if (c.bad || memcmp(magic, DEBUG_MAGIC, 8) != 0 || raw_len > DEBUG_RAW_MAX)
+	if (c.bad || memcmp(magic, DEBUG_MAGIC, 8) != 0 || !format || raw_len > DEBUG_RAW_MAX)
 		return error_set(err, ERR_CORRUPT_LAYOUT, "not debug information");
 	if (format > DEBUG_FORMAT)
 		return error_set(err, ERR_NEWER, "debug information of format %u; this program reads up to %d", format,
