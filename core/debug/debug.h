@@ -36,5 +36,7 @@ int debug_table_decode(struct slice stored, struct debug_table **ret, struct err
 void debug_table_free(struct debug_table *t);
 DEFINE_CLEANUP(struct debug_table *, debug_table_free);
 size_t debug_table_bytes(const struct debug_table *t);
+/* Whether a function may have this name: it is among the strings. */
+bool debug_table_may_name(const struct debug_table *t, struct str name);
 /* The frames at an address, innermost first; 0 where nothing is known of it. Strings are borrowed from the table. */
 uint32_t debug_table_find(const struct debug_table *t, uint64_t address, struct debug_frame ret[DEBUG_FRAMES_MAX]);

@@ -145,6 +145,14 @@ int debug_table_decode(struct slice stored, struct debug_table **ret, struct err
 
 /* ---- looking up ---- */
 
+bool debug_table_may_name(const struct debug_table *t, struct str name)
+{
+	for (uint32_t i = 0; i < t->n_strings; i++)
+		if (t->strings[i].len == name.len && !memcmp(t->strings[i].s, name.s, name.len))
+			return true;
+	return false;
+}
+
 /* The last one that begins at the address or before, or NULL. */
 static const struct debug_range *find_range(const struct debug_table *t, uint64_t address)
 {

@@ -191,3 +191,17 @@ int part_load_symbols(struct query *q, struct qpart *p, struct error *err)
 	p->symbolised = any ? TAKE_PTR(s) : NULL;
 	return 0;
 }
+
+/* Build ids are among the part's strings. */
+int part_debug_names(struct query *q, const struct qpart *p, struct str name, struct error *err)
+{
+	bool found = false;
+	int r = 0;
+	for (uint32_t i = 0; view_debug_print(q->view) && i < p->n_strings && r == 0 && !found; i++) {
+		struct debug_shared *s;
+		r = view_debug_table(q->view, p->strings[i], &s, err);
+		found = r == 0 && s && debug_table_may_name(debug_shared_table(s), name);
+		debug_shared_unref(r == 0 ? s : NULL);
+	}
+	return r < 0 ? r : found;
+}

@@ -387,6 +387,8 @@ int symtab_rank_locations(const struct symtab *t, uint32_t **ret);
 
 /* debuginfo.c: p->symbols, with lines from debug information where the sender gave none. */
 int part_load_symbols(struct query *q, struct qpart *p, struct error *err);
+/* 1 where debug information of what the part has may name a function so, 0, or an error. */
+int part_debug_names(struct query *q, const struct qpart *p, struct str name, struct error *err);
 void part_share_symbols(struct qpart *to, const struct qpart *from); /* of one dataset and view */
 void symbolised_unref(struct symbolised *s);
 

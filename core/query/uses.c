@@ -4,8 +4,9 @@
 #include <string.h>
 
 /*
- * Which services call a function. The strings of a dataset, which the plan has read, tell where it cannot be; the
- * services that are left are asked type by type, each as a selection of its own on the same view.
+ * Which services call a function. The strings of a dataset, which the plan has read, tell where it cannot be, with
+ * those of debug information for the build ids among them; the services that are left are asked type by type, each as a
+ * selection of its own on the same view.
  */
 
 struct search {
@@ -42,11 +43,14 @@ static int str_order(const void *a, const void *b)
 }
 
 /* Services that may have the function, sorted, once each. */
-static int list_services(struct search *s, const struct query *planned)
+static int list_services(struct search *s, struct query *planned, struct error *err)
 {
 	for (size_t i = 0; i < planned->parts.n; i++) {
 		const struct qpart *p = &planned->parts.v[i];
-		if (!has_string(p, s->name))
+		int r = has_string(p, s->name) ? 1 : part_debug_names(planned, p, s->name, err);
+		if (r < 0)
+			return r;
+		if (!r)
 			continue;
 		struct str *to = VEC_PUSH(&s->services);
 		if (!to)
@@ -142,7 +146,7 @@ int query_function_uses(struct query *q, const struct cancel *cancel, struct fun
 	struct query *planned; /* where rollups answer, the strings of a dataset are not read */
 	int e = query_planned(q, cancel, &planned, err);
 	if (e >= 0)
-		e = list_services(&s, planned);
+		e = list_services(&s, planned, err);
 	for (size_t i = 0; i < s.services.n && e >= 0; i++)
 		e = add_service(&s, s.services.v[i], err);
 	if (e < 0)

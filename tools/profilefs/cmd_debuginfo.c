@@ -59,12 +59,13 @@ static int run_debuginfo(const struct command *self, int argc, char **argv)
 	for (int c; (c = getopt_long(argc, argv, ":h", options, NULL)) != -1;)
 		if ((rc = common_option(self, &common, c, argv)) >= 0)
 			return rc;
-	const char *verb = optind < argc ? argv[optind++] : "";
-	bool adds = !strcmp(verb, "add");
-	if (!adds && strcmp(verb, "ls"))
-		return wrong_usage(self, "say add or ls before STORE");
+	const char *verb = optind < argc ? argv[optind] : "";
+	bool adds = !strcmp(verb, "add"), lists = !strcmp(verb, "ls");
+	optind += adds || lists;
 	if ((rc = store_operand(self, &common, argc, argv)) >= 0)
 		return rc;
+	if (!adds && !lists)
+		return wrong_usage(self, "say add or ls before STORE");
 	if (adds ? optind == argc : optind < argc)
 		return adds ? wrong_usage(self, "which FILE is to be added?")
 		            : wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
