@@ -2,11 +2,12 @@
 #include <string.h>
 
 #include "names.h"
+#include "recording.h"
 #include "tree.h"
 
 /*
  * .profilefs/: what the program says of itself. Each file is made when it is looked up, is small, and costs
- * no request.
+ * no request, but for rules.json and rules.prom.
  */
 
 #define ERRORS_MAX 1000
@@ -167,6 +168,8 @@ static void put_readme(struct tree *t, struct buf *out)
 	              "errors        why something was refused or failed, newest last\n"
 	              "queries       what was rendered and what it cost, newest last\n"
 	              "debuginfo/    ELF files copied here give names and lines to frames without symbols\n"
+	              "rules.json    the rules by which metrics are made from profiles\n"
+	              "rules.prom    their newest values\n"
 	              "search/       NAME.tsv: which services call the function NAME, over the last 7 days\n"
 	              "metrics.prom  the same counts for a monitoring system (OpenMetrics)\n");
 }
@@ -256,6 +259,18 @@ static void put_queries(struct tree *t, struct buf *out)
 	pthread_mutex_unlock(&t->control->lock);
 }
 
+static int put_rules(struct tree *t, struct buf *out, struct error *err)
+{
+	int e = recordings_text(t->db, out, err);
+	buf_putc(out, '\n');
+	return e;
+}
+
+static int put_recorded(struct tree *t, struct buf *out, struct error *err)
+{
+	return recordings_render(t, NULL, out, err);
+}
+
 static const struct {
 	const char *name;
 	void (*put)(struct tree *t, struct buf *out);
@@ -265,11 +280,23 @@ static const struct {
 	{ "version", put_version },
 };
 
+/* Files that ask the store, and may fail. */
+static const struct {
+	const char *name;
+	int (*put)(struct tree *t, struct buf *out, struct error *err);
+} asking[] = {
+	{ "rules.json", put_rules },
+	{ "rules.prom", put_recorded },
+};
+
 const char *control_name(struct tree *t, size_t i)
 {
 	if (i < ARRAY_SIZE(own))
 		return own[i].name;
 	i -= ARRAY_SIZE(own);
+	if (i < ARRAY_SIZE(asking))
+		return asking[i].name;
+	i -= ARRAY_SIZE(asking);
 	pthread_mutex_lock(&t->control->lock);
 	const char *name = i < t->control->n_status ? t->control->status[i].name : NULL;
 	pthread_mutex_unlock(&t->control->lock);
@@ -320,6 +347,12 @@ int control_lookup(struct node *dir, const char *name, struct node **ret, struct
 			continue;
 		own[i].put(t, &out);
 		return control_file(dir, name, &out, ret, err);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
+		if (strcmp(asking[i].name, name))
+			continue;
+		int e = asking[i].put(t, &out, err);
+		return e ? e : control_file(dir, name, &out, ret, err);
 	}
 	if (!find_status(t->control, name, &status))
 		return error_set(err, ERR_PATH_ABSENT, "there is no '%.100s' here", name);

@@ -166,14 +166,9 @@ static int parse_rule(const struct parser *p, uint32_t rule, struct relabel_rule
 /* Where the text goes wrong, for people. */
 static int bad_json(const struct json *j, const struct error *why, struct error *err)
 {
-	size_t line = 1, start = 0, at = MIN(j->failed_at, j->in.len);
-	for (size_t i = 0; i < at; i++) {
-		if (j->in.data[i] == '\n') {
-			line++;
-			start = i + 1;
-		}
-	}
-	return error_set(err, ERR_PATH, "relabelling rules, line %zu, column %zu: %s", line, at - start + 1, why->text);
+	size_t line, column;
+	json_place(j->in, j->failed_at, &line, &column);
+	return error_set(err, ERR_PATH, "relabelling rules, line %zu, column %zu: %s", line, column, why->text);
 }
 
 static int parse_rules(struct parser *p, struct relabel *r)

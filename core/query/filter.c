@@ -14,7 +14,8 @@
  *               into it that do not, since it is one location everywhere
  *     callers   keeps the match nearest the leaf and what called it, and
  *               turns them over: the match becomes the root
- *     function  keeps stacks with a frame of exactly this name
+ *     function  keeps stacks with a frame of exactly this name, or of a name that matches
+ *     self      keeps stacks that end in such a frame
  */
 
 int filters_init(struct filters *f, const struct selection *sel, struct symtab *t)
@@ -81,7 +82,7 @@ static bool line_matches(struct filters *f, size_t filter, uint32_t part, const 
 
 static bool item_matches(struct filters *f, size_t filter, uint32_t part, const struct item *item)
 {
-	if (f->sel->filters[filter].kind != FILTER_FUNCTION)
+	if (f->sel->filters[filter].kind < FILTER_FUNCTION)
 		return line_matches(f, filter, part, item) || mapping_matches(f, filter, part, item);
 	uint32_t name = symtab_name(f->symtab, part, item->location, item->line);
 	return name != NONE && verdict(f, filter, name);
@@ -157,6 +158,9 @@ static bool apply(struct filters *f, size_t filter, uint32_t part)
 		return apply_root(f, filter, part);
 	case FILTER_CALLERS:
 		return apply_callers(f, filter, part);
+	case FILTER_SELF:
+	case FILTER_SELF_RE:
+		return f->items.n && item_matches(f, filter, part, &f->items.v[f->items.n - 1]);
 	default:
 		return any_matches(f, filter, part);
 	}

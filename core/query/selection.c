@@ -61,7 +61,7 @@ int selection_add_matcher(struct selection *s, struct str key, enum match_op op,
 static int filter_init(struct filter *f, enum filter_kind kind, struct str text, struct error *err)
 {
 	*f = (struct filter){ .kind = kind };
-	if (kind != FILTER_FUNCTION) {
+	if (kind != FILTER_FUNCTION && kind != FILTER_SELF) {
 		int r = regex_new(text, false, &f->re, err);
 		if (r < 0)
 			return r;

@@ -8,13 +8,17 @@
 #include "../base/ulid.h"
 #include "../profile/label.h"
 
-enum filter_kind { FILTER_FOCUS, FILTER_IGNORE, FILTER_ROOT, FILTER_CALLERS, FILTER_FUNCTION };
+enum filter_kind {
+	FILTER_FOCUS, FILTER_IGNORE, FILTER_ROOT, FILTER_CALLERS,
+	/* Of functions' names alone; no path has the last three. */
+	FILTER_FUNCTION, FILTER_FUNCTION_RE, FILTER_SELF, FILTER_SELF_RE,
+};
 
 /* Keeps, drops, re-roots stacks by function name, as pprof's flags do; applied in order. */
 struct filter {
 	enum filter_kind kind;
-	char *text;       /* as typed: a regular expression, for FILTER_FUNCTION a name */
-	struct regex *re; /* NULL for FILTER_FUNCTION */
+	char *text;       /* as typed: a regular expression, for FILTER_FUNCTION and FILTER_SELF a name */
+	struct regex *re; /* NULL for these */
 };
 
 enum granularity { BY_FUNCTION, BY_LINE, BY_FILE, BY_ADDRESS };
@@ -51,6 +55,15 @@ DEFINE_CLEANUP(struct selection *, selection_free);
 
 int selection_add_matcher(struct selection *s, struct str key, enum match_op op, struct str value, struct error *err);
 int selection_add_filter(struct selection *s, enum filter_kind kind, struct str text, struct error *err);
+
+/* "focus"; borrowed for ever. */
+static inline const char *filter_name(enum filter_kind kind)
+{
+	static const char *const names[] = {
+		"focus", "ignore", "root", "callers", "function", "function", "self", "self",
+	};
+	return names[kind];
+}
 
 /* The name of the last @function= filter; NULL where there is none. Borrowed. */
 const char *selection_function(const struct selection *s);

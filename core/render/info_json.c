@@ -50,12 +50,11 @@ static void put_matchers(struct jsonw *w, const struct selection *s)
 
 static void put_filters(struct jsonw *w, const struct selection *s)
 {
-	static const char *const names[] = { "focus", "ignore", "root", "callers", "function" };
 	jsonw_key(w, "filters");
 	jsonw_array(w);
 	for (size_t i = 0; i < s->n_filters; i++) {
 		jsonw_object(w);
-		put_text(w, "kind", names[s->filters[i].kind]);
+		put_text(w, "kind", filter_name(s->filters[i].kind));
 		put_text(w, "text", s->filters[i].text);
 		jsonw_end_object(w);
 	}

@@ -36,14 +36,16 @@ static void put_sanitised(struct buf *out, struct str s, bool first)
 		buf_putc(out, name_char((uint8_t)s.s[i], first && i == 0) ? s.s[i] : '_');
 }
 
+/* prefix: of the name; NULL: profilefs_TYPE. */
 static void family_init(struct family *f, const struct query_info *info, const struct metrics *s,
-                        const char *kind)
+                        const char *prefix, const char *kind)
 {
 	_buf_ struct buf unit = BUF_INIT(64);
 	put_sanitised(&unit, str_of(s->base_unit), false);
 	f->name = BUF_INIT(512);
-	buf_puts(&f->name, "profilefs_");
-	put_sanitised(&f->name, str_of(info->type), false);
+	buf_puts(&f->name, prefix ? prefix : "profilefs_");
+	if (!prefix)
+		put_sanitised(&f->name, str_of(info->type), false);
 	buf_printf(&f->name, "_%s", kind);
 	snprintf(f->unit, sizeof f->unit, "%.*s%s", (int)unit.len, unit.len ? (const char *)unit.data : "",
 	         f->is_rate ? unit.len ? "_per_second" : "per_second" : "");
@@ -142,11 +144,28 @@ static void put_row(struct buf *out, const struct metrics *s, const struct metri
 	}
 }
 
-static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *kind,
+/* The newest value alone, without its time. */
+static void put_newest(struct buf *out, const struct metrics *s, const struct metric_row *row, const struct buf *head,
+                       bool is_rate)
+{
+	for (size_t i = s->steps->n; i-- > 0;) {
+		const struct step *v = &row->v[i];
+		if (is_rate ? !v->covered : !metrics_has_sum(s, v))
+			continue;
+		buf_put(out, head->data, head->len - 1);
+		buf_putc(out, ' ');
+		put_number(out, (is_rate ? v->rate : v->sum) * s->factor);
+		buf_putc(out, '\n');
+		return;
+	}
+}
+
+/* rule: the name of the series, of which the newest values are put; NULL: all values, as metrics.prom has them. */
+static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *rule, const char *kind,
                       const char *help)
 {
 	struct family f = { .help = help, .is_rate = !strcmp(kind, "rate") };
-	family_init(&f, query_info(q), s, kind);
+	family_init(&f, query_info(q), s, rule, kind);
 	put_family(out, &f);
 	_buf_ struct buf head = BUF_INIT(1 << 20);
 	for (size_t i = 0; i < s->n_rows; i++) {
@@ -155,7 +174,10 @@ static int put_metric(struct buf *out, struct query *q, const struct metrics *s,
 		put_labels(&head, query_info(q), query_selection(q), s->rows[i].name);
 		if (buf_err(&head))
 			break;
-		put_row(out, s, &s->rows[i], &head, f.is_rate);
+		if (rule)
+			put_newest(out, s, &s->rows[i], &head, f.is_rate);
+		else
+			put_row(out, s, &s->rows[i], &head, f.is_rate);
 	}
 	buf_done(&f.name);
 	return buf_err(&head);
@@ -254,11 +276,12 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 	if (e < 0)
 		return e;
 	if (s.instant)
-		e = put_metric(out, q, &s, "average", "Average over the step that begins at the timestamp.");
+		e = put_metric(out, q, &s, NULL, "average", "Average over the step that begins at the timestamp.");
 	else
-		e = put_metric(out, q, &s, "sum_per_step", "What fell into the step that begins at the timestamp.");
+		e = put_metric(out, q, &s, NULL, "sum_per_step",
+		               "What fell into the step that begins at the timestamp.");
 	if (!e && !s.instant)
-		e = put_metric(out, q, &s, "rate",
+		e = put_metric(out, q, &s, NULL, "rate",
 		               "Per second of covered time in the step that begins at the timestamp.");
 	if (!e && query_selection(q)->options.exemplars)
 		e = put_counter(out, q, &s, cancel, err);
@@ -270,3 +293,15 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 
 const struct rendering render_metrics_prom = { "metrics.prom", RENDER_TYPE | RENDER_BY, false,
                                                metrics_render };
+
+int render_newest(struct query *q, const char *name, const struct cancel *cancel, struct buf *out, struct error *err)
+{
+	_metrics_ struct metrics s = { 0 };
+	int e = metrics_of(q, cancel, &s, err);
+	if (e < 0 || !query_info(q)->profiles)
+		return e;
+	if (s.instant)
+		return put_metric(out, q, &s, name, "average", "Average over the newest step.");
+	e = put_metric(out, q, &s, name, "sum_per_step", "What fell into the newest step.");
+	return e < 0 ? e : put_metric(out, q, &s, name, "rate", "Per second of covered time in the newest step.");
+}

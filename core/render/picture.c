@@ -28,9 +28,8 @@ static void put_matchers(struct buf *out, const struct selection *s, const char 
 
 static void put_filters(struct buf *out, const struct selection *s)
 {
-	static const char *const names[] = { "focus", "ignore", "root", "callers", "function" };
 	for (size_t i = 0; i < s->n_filters; i++) {
-		buf_printf(out, " · %s ", names[s->filters[i].kind]);
+		buf_printf(out, " · %s ", filter_name(s->filters[i].kind));
 		xml_escape(out, str_of(s->filters[i].text));
 	}
 }

@@ -40,6 +40,12 @@ extern const struct rendering render_search;
 int render_original(struct query *q, const struct ulid *id, const struct cancel *cancel, struct buf *out,
                     struct error *err);
 
+/*
+ * The newest step of each series, without timestamps: what metrics.prom has, with names that begin with `name` (a
+ * metric's). Nothing where nothing is selected. Appends.
+ */
+int render_newest(struct query *q, const char *name, const struct cancel *cancel, struct buf *out, struct error *err);
+
 /* The generated README.md of the root. */
 struct readme_facts {
 	const struct names *services;

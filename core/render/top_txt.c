@@ -121,11 +121,10 @@ static void put_duration(struct buf *out, const struct top *t)
 
 static void put_filters(struct buf *out, const struct selection *s)
 {
-	static const char *const names[] = { "focus", "ignore", "root", "callers", "function" };
 	if (s->n_filters)
 		buf_puts(out, "Active filters:\n");
 	for (size_t i = 0; i < s->n_filters; i++)
-		buf_printf(out, "   %s=%.80s\n", names[s->filters[i].kind], s->filters[i].text);
+		buf_printf(out, "   %s=%.80s\n", filter_name(s->filters[i].kind), s->filters[i].text);
 }
 
 static void put_head(struct buf *out, const struct top *t)

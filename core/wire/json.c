@@ -264,6 +264,27 @@ size_t json_count(const struct json *j, uint32_t array)
 	return n;
 }
 
+bool json_begins(const struct json *j, uint32_t value, size_t *ret)
+{
+	if (!value || value >= j->index.n || j->index.v[value] & ESCAPED)
+		return false;
+	*ret = j->index.v[value];
+	return true;
+}
+
+void json_place(struct slice in, size_t at, size_t *ret_line, size_t *ret_column)
+{
+	size_t line = 1, start = 0;
+	for (size_t i = 0; i < MIN(at, in.len); i++) {
+		if (in.data[i] == '\n') {
+			line++;
+			start = i + 1;
+		}
+	}
+	*ret_line = line;
+	*ret_column = MIN(at, in.len) - start + 1;
+}
+
 struct str json_str(const struct json *j, uint32_t value)
 {
 	if (json_kind(j, value) != JSON_STRING)

@@ -52,6 +52,11 @@ enum json_kind json_kind(const struct json *j, uint32_t value);
 /* The value of an object's member, or none. Of several of one name, the first. */
 uint32_t json_get(const struct json *j, uint32_t object, const char *key);
 
+/* Where a value begins in the input; false for a string that is escaped there, whose place is not kept. */
+bool json_begins(const struct json *j, uint32_t value, size_t *ret);
+/* The line and column, from 1, of a place in a text: for people. */
+void json_place(struct slice in, size_t at, size_t *ret_line, size_t *ret_column);
+
 /* Walks an array: for (uint32_t v = json_first(j, a); v; v = json_next(j, a, v)). */
 uint32_t json_first(const struct json *j, uint32_t array);
 uint32_t json_next(const struct json *j, uint32_t array, uint32_t value);

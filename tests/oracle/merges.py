@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import time
 
 import exports
 import pprofpb
@@ -430,12 +431,33 @@ def check_diffs(report, program, directory):
     report.check('diff-normalized', check_normalized, program, 'compile', 'process=1', 'process=2')
 
 
+def check_rules(program, directory):
+    """`promtool check metrics` takes what rules make of a profile that ended two minutes ago."""
+    stacks, rules = os.path.join(directory, 'ruled.folded'), os.path.join(directory, 'rules.json')
+    with open(stacks, 'w', encoding='utf-8') as f:
+        f.write('main;work 30\nmain;idle 5\n')
+    os.utime(stacks, (time.time() - 120,) * 2)
+    code, said = program.ingest('ruled', [stacks], '-l', 'pod=a"\\b')
+    assert code == 0, said
+    with open(rules, 'w', encoding='utf-8') as f:
+        json.dump([{'name': 'all', 'select': 'ruled/samples', 'by': 'pod'},
+                   {'name': 'work', 'select': 'ruled/samples', 'function': 'work', 'self': True}], f)
+    done = program.run('rules', program.store, rules)
+    assert done.returncode == 0, done.stderr
+    text = program.cat('.profilefs/rules.prom')
+    assert b'all_sum_per_step{service="ruled",type="samples",pod="a\\"\\\\b"} 35\n' in text, text
+    assert b'work_sum_per_step{service="ruled",type="samples"} 30\n' in text, text
+    done = tool('promtool', 'check', 'metrics', stdin=text)
+    assert done.returncode == 0, done.stderr
+
+
 def check_numbers(report, program, directory):
     for path in ('caddy/all/cpu', 'etcd/all/cpu', 'caddy/all/inuse_space'):
         report.check('numbers/functions/' + path, check_functions_tsv, program, path)
         report.check('numbers/promtool/' + path, check_promtool_metrics, program, path)
         report.check('numbers/exemplars/' + path, check_exemplars, program, path, directory)
     report.check('numbers/promtool-by', check_promtool_metrics, program, 'caddy/all/cpu/by-instance')
+    report.check('numbers/rules', check_rules, program, directory)
     report.check('numbers/rates', check_rates, program, 'caddy/all/cpu')
     for name in ('runtime.mallocgc', 'net/http.(*conn).serve', 'runtime.scanObject'):
         report.check('numbers/function/' + name, check_function, program, 'caddy/all/cpu', name, directory)

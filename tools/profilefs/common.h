@@ -19,7 +19,7 @@ struct command {
 };
 
 extern const struct command cmd_mount, cmd_ls, cmd_cat, cmd_ingest, cmd_check, cmd_stat,
-	cmd_receive, cmd_relabel, cmd_debuginfo, cmd_compact, cmd_rm;
+	cmd_receive, cmd_relabel, cmd_debuginfo, cmd_compact, cmd_rm, cmd_rules;
 
 /* "profilefs: LINE" on stderr, control characters (of file names, of the store's words) made harmless. */
 void complain_line(const char *line);

@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_mount, &cmd_ls, &cmd_cat, &cmd_ingest, &cmd_receive,
-	&cmd_relabel, &cmd_debuginfo, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
+	&cmd_relabel, &cmd_rules, &cmd_debuginfo, &cmd_check, &cmd_stat, &cmd_compact, &cmd_rm,
 };
 
 static const struct command *find_command(const char *name)

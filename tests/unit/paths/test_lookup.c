@@ -347,7 +347,7 @@ static void control_files_tell_of_the_program(void **state)
 	assert_int_equal(tree_add_status(f->tree, "mount", put_hello, "hello\n"), 0);
 	tree_report(f->tree, "/checkout/x\n", 42, ERR_FORMAT_TRUNCATED, "cut short");
 	_free_ char *list = list_of(f, "/.profilefs");
-	assert_string_equal(list, "README.md\nconfig\ndebuginfo/\nerrors\nmetrics.prom\nmount\nqueries\nsearch/\nstatus\nversion\n");
+	assert_string_equal(list, "README.md\nconfig\ndebuginfo/\nerrors\nmetrics.prom\nmount\nqueries\nrules.json\nrules.prom\nsearch/\nstatus\nversion\n");
 	_cleanup_(content_unrefp) struct content *errors = must_render(f, "/.profilefs/errors");
 	assert_non_null(memmem(errors->data, errors->len, "pid 42 /checkout/x?: cut short", 30));
 	_cleanup_(content_unrefp) struct content *mount = must_render(f, "/.profilefs/mount");
