@@ -78,11 +78,14 @@ static int check_name(const struct parser *p, const struct recording *r)
 static int check_component(struct selection *sel, const char *text, unsigned *types, struct error *err)
 {
 	_component_ struct component c = { 0 };
+	struct step_to step;
 	int e = component_read(text, &c, err);
+	if (!e)
+		e = grammar_step(*types ? PLACE_TYPE : PLACE_TIME, &c, &step, err);
 	if (e)
 		return e;
 	if (c.kind == COMPONENT_NAME)
-		return ++*types == 1 ? 0 : error_set(err, ERR_PATH, "'%.100s' is a second type", text);
+		return (*types)++ ? error_set(err, ERR_PATH, "'%.100s' is a second type", text) : 0;
 	if (c.kind != COMPONENT_MATCHER && c.kind != COMPONENT_OPTION)
 		return error_set(err, ERR_PATH, "'%.100s' reads as %s; a rule takes SERVICE/TYPE, matchers and options",
 		                 text, component_word(c.kind));
