@@ -224,15 +224,11 @@ struct type_row {
 static int read_type(struct otlp *o, struct slice message, struct type_row *ret)
 {
 	uint64_t v[4] = { 0 };
-	struct cursor c = cursor_of(message);
-	struct pb_field f = { 0 };
-	while (pb_next(&c, &f))
-		if (f.number < ARRAY_SIZE(v) && f.wire == PB_VARINT)
-			v[f.number] = f.value;
-	if (c.bad)
-		return error_set(o->err, ERR_FORMAT_MALFORMED, "a sample type is malformed");
+	int e = otlp_varints(o, message, "a sample type", v, ARRAY_SIZE(v));
+	if (e)
+		return e;
 	ret->temporality = v[3];
-	int e = otlp_string(o, v[1], "a sample type's type", &ret->type);
+	e = otlp_string(o, v[1], "a sample type's type", &ret->type);
 	return e ? e : otlp_string(o, v[2], "a sample type's unit", &ret->unit);
 }
 

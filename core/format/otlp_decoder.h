@@ -82,6 +82,17 @@ int otlp_put_sample(struct otlp *o, const struct otlp_sample *s);
 /* "WHAT is ROW of N". */
 int otlp_beyond(struct otlp *o, const char *what, uint64_t row, enum otlp_table table);
 
+/* The message's varints by field number (below n), the last of each; what else it holds is passed over. */
+static inline int otlp_varints(struct otlp *o, struct slice message, const char *what, uint64_t *v, size_t n)
+{
+	struct cursor c = cursor_of(message);
+	struct pb_field f = { 0 };
+	while (pb_next(&c, &f))
+		if (f.number < n && f.wire == PB_VARINT)
+			v[f.number] = f.value;
+	return c.bad ? error_set(o->err, ERR_FORMAT_MALFORMED, "%s is malformed", what) : 0;
+}
+
 static inline int otlp_string(struct otlp *o, uint64_t i, const char *what, struct str *ret)
 {
 	return otlp_dict_string(&o->dict, i, ret) ? 0 : otlp_beyond(o, what, i, TABLE_STRING);

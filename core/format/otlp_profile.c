@@ -300,12 +300,7 @@ static int make_function_of(struct otlp *o, uint64_t i, struct str type, uint32_
 		return otlp_beyond(o, "a line's function", i, TABLE_FUNCTION);
 	uint64_t v[5] = { 0 };
 	struct str name, system, file;
-	struct cursor c = cursor_of(row);
-	struct pb_field f = { 0 };
-	while (pb_next(&c, &f))
-		if (f.number < ARRAY_SIZE(v) && f.wire == PB_VARINT)
-			v[f.number] = f.value;
-	int e = c.bad ? error_set(o->err, ERR_FORMAT_MALFORMED, "a function is malformed") : 0;
+	int e = otlp_varints(o, row, "a function", v, ARRAY_SIZE(v));
 	e = e ? e : otlp_string(o, v[1], "a function's name", &name);
 	e = e ? e : otlp_string(o, v[2], "a function's system name", &system);
 	e = e ? e : otlp_string(o, v[3], "a function's file name", &file);
@@ -368,17 +363,13 @@ static int read_location_row(struct otlp *o, struct slice row, struct location_r
 static int add_line(struct otlp *o, struct slice message, struct str type)
 {
 	uint64_t v[4] = { 0 };
-	struct cursor c = cursor_of(message);
-	struct pb_field f = { 0 };
-	while (pb_next(&c, &f))
-		if (f.number < ARRAY_SIZE(v) && f.wire == PB_VARINT)
-			v[f.number] = f.value;
-	if (c.bad)
-		return error_set(o->err, ERR_FORMAT_MALFORMED, "a line of a location is malformed");
+	int e = otlp_varints(o, message, "a line of a location", v, ARRAY_SIZE(v));
+	if (e)
+		return e;
 	if (!v[1] && !o->layout->is_old)
 		return 0; /* of no function */
 	uint32_t function = PROFILE_NONE;
-	int e = make_function_of(o, v[1], type, &function);
+	e = make_function_of(o, v[1], type, &function);
 	if (e)
 		return e;
 	struct profile_line *l = VEC_PUSH(&o->maker.p->lines);
