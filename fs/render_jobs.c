@@ -18,6 +18,7 @@
 struct render_job {
 	struct renders *rs;
 	struct inode *in;
+	struct node *held; /* what the lookup planned, until it is rendered; NULL where that is still to be planned */
 	struct cancel cancel;
 	/* under rs->lock */
 	struct call *first;  /* waiters */
@@ -149,6 +150,9 @@ static void job_answer(struct call *waiters, const struct rendered *result)
 
 static void job_free(struct render_job *job)
 {
+	if (job->held)
+		node_release(job->held);
+	node_unref(job->held);
 	inode_put(job->rs->fs->inodes, job->in);
 	free(job);
 }
@@ -231,6 +235,9 @@ static struct render_job *job_of(struct renders *rs, struct inode *in, pid_t cra
 /* The new job goes to the pool, outside the lock. */
 static void job_start(struct render_job *job)
 {
+	job->held = inode_node(job->rs->fs->inodes, job->in);
+	if (job->held)
+		node_hold(job->held);
 	if (!fs_work(job->rs->fs, job->rs->pool, job_run, job))
 		return;
 	struct call *waiters = NULL;

@@ -68,13 +68,22 @@ static int on_any_object(void *ctx, const char *key, const struct store_stat *st
 	return -ENOTEMPTY;
 }
 
-/* Somebody's folder of other files is no store: nothing is put among them. */
+/*
+ * Somebody's folder of other files is no store: nothing is put among them. FORMAT is looked for once more after the listing
+ * has found something: another process may have begun the store since the first look, and it puts FORMAT before all else.
+ */
 static int refuse_foreign(struct db *db, struct error *err)
 {
 	char key[KEY_MAX] = "";
 	int r = store_list(db->store, "", NULL, '/', on_any_object, key, err);
 	if (r != -ENOTEMPTY)
 		return r;
+	r = read_format(db, err);
+	if (r == 0)
+		atomic_store(&db->format_known, true);
+	if (r != ERR_STORE_NOT_FOUND)
+		return r;
+	r = -ENOTEMPTY;
 	return error_set(err, r, "%s is no profilefs store: it holds %s and no FORMAT; name an empty directory",
 	                 db->store->name ? db->store->name : "this", key);
 }

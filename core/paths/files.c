@@ -311,13 +311,45 @@ static int render_profile(struct node *file, const struct cancel *cancel, struct
 	return e == ERR_PATH_ABSENT ? error_set(err, ERR_STALE, "the profile is gone") : e;
 }
 
+void node_hold(struct node *file)
+{
+	struct files *f = file->tree->files;
+	struct query *q = NULL;
+	if (file->kind == NODE_FILE && file->file == FILE_RENDERING)
+		q = plan_kept(file->tree, node_selection(file), file->print);
+	pthread_mutex_lock(&f->lock);
+	file->holds++;
+	if (!file->held)
+		file->held = TAKE_PTR(q);
+	pthread_mutex_unlock(&f->lock);
+	query_unref(q);
+}
+
+void node_release(struct node *file)
+{
+	struct files *f = file->tree->files;
+	pthread_mutex_lock(&f->lock);
+	struct query *q = --file->holds ? NULL : TAKE_PTR(file->held);
+	pthread_mutex_unlock(&f->lock);
+	query_unref(q);
+}
+
+static struct query *query_held(struct node *file)
+{
+	struct files *f = file->tree->files;
+	pthread_mutex_lock(&f->lock);
+	struct query *q = file->held ? query_ref(file->held) : NULL;
+	pthread_mutex_unlock(&f->lock);
+	return q;
+}
+
 static int render_once(struct node *file, bool fresh, const struct cancel *cancel, struct buf *out,
                        struct error *err)
 {
-	_cleanup_(query_unrefp) struct query *q = NULL;
 	if (file->file == FILE_ORIGINAL)
 		return render_profile(file, cancel, out, err);
-	int e = plan_get_print(file->tree, node_selection(file), file->print, fresh, cancel, &q, err);
+	_cleanup_(query_unrefp) struct query *q = fresh ? NULL : query_held(file);
+	int e = q ? 0 : plan_get_print(file->tree, node_selection(file), file->print, fresh, cancel, &q, err);
 	e = e ? e : file->rendering->render(q, cancel, out, err);
 	return e ? e : buf_err(out);
 }

@@ -231,6 +231,13 @@ int plan_get(struct tree *t, const struct selection *sel, const struct cancel *c
 	return is_stale(e) ? plan_on_view(t, sel, &k, true, cancel, ret, err) : e;
 }
 
+struct query *plan_kept(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN])
+{
+	_buf_ struct buf text = BUF_INIT(KEY_MAX);
+	struct plan_key k;
+	return plan_key_of(sel, &text, &k) ? NULL : plans_take(t->plans, &k, NULL, print);
+}
+
 int plan_peek(struct tree *t, const struct selection *sel, struct query **ret, struct error *err)
 {
 	_buf_ struct buf text = BUF_INIT(KEY_MAX);

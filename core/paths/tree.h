@@ -69,6 +69,8 @@ struct node {
 	uint8_t print[PRINT_LEN];   /* of the plan that it was found with */
 	struct ulid id;
 	struct content *content;    /* FILE_FIXED */
+	struct query *held;         /* of node_hold(); with the next under the lock of tree->files */
+	unsigned holds;
 };
 
 /* A child of dir, with one reference: nothing but name and depth is set. */
@@ -94,6 +96,8 @@ int plan_get(struct tree *t, const struct selection *sel, const struct cancel *c
 /* The query with this print: ERR_STALE where a view of now gives another. fresh: not from what is kept. */
 int plan_get_print(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN], bool fresh,
                    const struct cancel *cancel, struct query **ret, struct error *err);
+/* What is kept with this print, be it of an older view; NULL where nothing is. New reference. */
+struct query *plan_kept(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN]);
 /* What is kept for a view of now; ERR_PATH_ABSENT where nothing is. New reference. */
 int plan_peek(struct tree *t, const struct selection *sel, struct query **ret, struct error *err);
 /* As plan_get(), but not kept: for selections of one profile, of which there are many. */

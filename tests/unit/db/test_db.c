@@ -383,6 +383,33 @@ static void a_folder_of_other_files_is_no_store(void **state)
 	store_free(mem);
 }
 
+/* Another process begins the store between our first look and our listing. */
+static void begin_at_listing(void *ctx, const char *what, const char *key)
+{
+	struct store *mem = ctx;
+	static const char text[] = "profilefs store\nformat 1\nneeds profilefs 1.0\n";
+	(void)key;
+	if (strcmp(what, "list") != 0)
+		return;
+	assert_int_equal(store_put(mem, "FORMAT", (struct slice){ (const uint8_t *)text, sizeof text - 1 }, NULL), 0);
+	assert_int_equal(store_put(mem, "default/seg/x", (struct slice){ (const uint8_t *)"x", 1 }, NULL), 0);
+}
+
+static void a_store_that_another_begins_is_a_store(void **state)
+{
+	(void)state;
+	struct store *mem, *faulty;
+	struct db *db;
+	struct error err = { 0 };
+	assert_int_equal(store_mem_new(&mem), 0);
+	assert_int_equal(store_fault_new(mem, false, &faulty), 0);
+	store_fault_hook(faulty, begin_at_listing, mem);
+	if (db_open(faulty, &(struct db_options){ 0 }, &db, &err))
+		fail_msg("%s", err.text);
+	db_close(db);
+	store_free(faulty);
+}
+
 static void a_read_only_store_takes_nothing_and_is_read(void **state)
 {
 	(void)state;
@@ -617,6 +644,7 @@ int main(void)
 		cmocka_unit_test(more_than_32_days_in_one_write_are_refused),
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
 		cmocka_unit_test(a_folder_of_other_files_is_no_store),
+		cmocka_unit_test(a_store_that_another_begins_is_a_store),
 		cmocka_unit_test(a_read_only_store_takes_nothing_and_is_read),
 		cmocka_unit_test(tenants_do_not_see_each_other),
 		cmocka_unit_test(names_of_any_bytes_and_length_come_back),

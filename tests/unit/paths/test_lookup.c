@@ -250,6 +250,26 @@ static void new_data_makes_a_new_inode(void **state)
 	content_unref(stale);
 }
 
+/* A rendering that waits its turn is of the data that its lookup saw, however many plans there are meanwhile. */
+static void what_is_held_outlives_newer_plans(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(node_unrefp) struct node *held = must_walk(f, "/checkout/2026-11-22/cpu/folded.txt", false);
+	_cleanup_(node_unrefp) struct node *other = must_walk(f, "/checkout/2026-11-22/cpu/top.txt", false);
+	struct making m = { "cpu nanoseconds", "main;newer 5", NULL, NOW - 5 * NS_PER_MIN, NS_PER_S };
+	node_hold(held);
+	for (int i = 0; i < 20; i++) {
+		m.time += NS_PER_S;
+		must_put(f, "/checkout", "n.pb.gz", &m);
+		ino_of(f, "/checkout/2026-11-22/cpu/folded.txt");
+	}
+	_cleanup_(content_unrefp) struct content *c = NULL;
+	assert_int_equal(tree_render(f->tree, other, NULL, &c, NULL), ERR_STALE);
+	assert_int_equal(tree_render(f->tree, held, NULL, &c, NULL), 0);
+	assert_null(memmem(c->data, c->len, "newer", 5));
+	node_release(held);
+}
+
 static void a_walk_follows_links_and_steps_back(void **state)
 {
 	_buf_ struct buf b = BUF_INIT(4096);
@@ -447,6 +467,7 @@ int main(void)
 		cmocka_unit_test(a_read_only_tree_takes_nothing),
 		cmocka_unit_test(paths_have_an_end),
 		cmocka_unit_test(new_data_makes_a_new_inode),
+		cmocka_unit_test(what_is_held_outlives_newer_plans),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
