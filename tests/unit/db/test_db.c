@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "db_fixture.h"
 
-#include <cmocka.h>
 #include <pthread.h>
 
-#include "../../../core/base/clock.h"
 #include "../../../core/db/day.h"
-#include "../../../core/db/db.h"
 #include "../../../core/db/keys.h"
-#include "../sample_profiles.h"
-
-#define LIMIT ((size_t)1 << 28)
 
 struct fixture {
 	struct store *store; /* the fault layer over memory */
@@ -40,50 +31,6 @@ static void teardown(struct fixture *f)
 	db_close(f->db);
 	store_free(f->store);
 }
-
-static void simple_profile(struct profile *p, int64_t time, int64_t value)
-{
-	assert_int_equal(profile_init(p, LIMIT), 0);
-	PUSH(&p->types, (struct value_type){ text(p, "cpu"), text(p, "nanoseconds") });
-	PUSH(&p->functions, (struct profile_function){ .name = text(p, "main") });
-	PUSH(&p->lines, (struct profile_line){ .function = 0 });
-	PUSH(&p->locations, (struct profile_location){ .mapping = PROFILE_NONE, .n_lines = 1 });
-	PUSH(&p->loc_at, 0);
-	PUSH(&p->loc_at, 1);
-	PUSH(&p->locs, 0);
-	PUSH(&p->values, value);
-	p->n_samples = 1;
-	p->time_ns = time;
-}
-
-static int write_one(struct db *db, const char *service, int64_t time, int64_t value, struct db_written *ret)
-{
-	struct profile p;
-	struct error err = { 0 };
-	simple_profile(&p, time, value);
-	struct db_write w = { .profile = &p, .service = str_of(service), .salt = STR("file"), .bytes_in = 10 };
-	int r = db_write(db, &w, 1, ret, &err);
-	profile_done(&p);
-	return r;
-}
-
-static size_t count_profiles(struct db *db, const char *service, int64_t max_age)
-{
-	struct view *v;
-	struct parts parts;
-	struct error err = { 0 };
-	struct str name = str_of(service ? service : "");
-	size_t n = 0;
-	assert_int_equal(db_view(db, max_age, &v, &err), 0);
-	assert_int_equal(view_parts(v, service ? &name : NULL, INT32_MIN, INT32_MAX, NULL, &parts, &err), 0);
-	for (size_t i = 0; i < parts.n; i++)
-		n += dataset_info(parts.v[i].dataset)->profiles;
-	parts_done(&parts);
-	view_unref(v);
-	return n;
-}
-
-#define T0 (INT64_C(1763800000) * NS_PER_S)
 
 static void what_is_written_is_there_at_once(void **state)
 {
