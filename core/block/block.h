@@ -299,6 +299,8 @@ struct rollups {
 	uint32_t n_cells;
 };
 
+/* The place of a cell; hour counts where it is not the whole. PROFILE_NONE where there is none. */
+uint32_t rollup_find(const struct rollups *r, uint32_t kind, uint32_t series, bool whole, int32_t hour);
 /* The directory of rollups: empty where the dataset has none. Loads headers and series, but no profiles. */
 int dataset_rollups(struct dataset *d, const struct rollups **ret, struct error *err);
 /* Headers, series and mapping lists without the profiles: *ret has rows only where dataset_profiles() was called. */

@@ -203,6 +203,33 @@ int rollups_load(struct dataset *d, struct slice in)
 	return d->out_of_memory ? -ENOMEM : ERR_CORRUPT_LAYOUT;
 }
 
+static int compare_cell(const struct rollup_cell *cell, uint32_t kind, uint32_t series, bool whole, int32_t hour)
+{
+	if (cell->kind != kind)
+		return CMP(cell->kind, kind);
+	if (cell->series != series)
+		return CMP(cell->series, series);
+	if (cell->whole != whole)
+		return CMP(cell->whole, whole);
+	return whole ? 0 : CMP(cell->hour, hour);
+}
+
+uint32_t rollup_find(const struct rollups *r, uint32_t kind, uint32_t series, bool whole, int32_t hour)
+{
+	uint32_t low = 0, high = r->n_cells;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		int cmp = compare_cell(&r->cells[mid], kind, series, whole, hour);
+		if (!cmp)
+			return mid;
+		if (cmp < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return PROFILE_NONE;
+}
+
 /* ---- sums ---- */
 
 void rollup_sums_done(struct rollup_sums *s)

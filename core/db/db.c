@@ -69,8 +69,9 @@ static int on_any_object(void *ctx, const char *key, const struct store_stat *st
 }
 
 /*
- * Somebody's folder of other files is no store: nothing is put among them. FORMAT is looked for once more after the listing
- * has found something: another process may have begun the store since the first look, and it puts FORMAT before all else.
+ * Somebody's folder of other files is no store: nothing is put among them. FORMAT is looked for once more after the
+ * listing has found something: another process may have begun the store since the first look, and it puts FORMAT before
+ * all else.
  */
 static int refuse_foreign(struct db *db, struct error *err)
 {

@@ -100,8 +100,8 @@ struct content *node_content(struct tree *t, struct node *file);
 int tree_render(struct tree *t, struct node *file, const struct cancel *cancel, struct content **ret,
                 struct error *err);
 /*
- * Holds what the file was planned on until node_release(): for a rendering that waits its turn, while other plans push this
- * one out and the data goes on.
+ * Holds what the file was planned on until node_release(): for a rendering that waits its turn, while other plans push
+ * this one out and the data goes on.
  */
 void node_hold(struct node *file);
 void node_release(struct node *file);

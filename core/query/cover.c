@@ -7,11 +7,14 @@
  * Whole hours from rollups, without a look at their profiles: what a plan of mode LIGHT does.
  *
  * A cell answers for the profiles of a kind and an hour where nothing but their number could be said of them one by
- * one: all that the selection holds of them count in full, by themselves. So there must be no matcher and no id; the
- * part's kinds that have the type are rolled up, hold neither running totals nor instantaneous types, and are no heap
- * profiles (which shadow others); the cell's first and last profile lie in the selected time; and no other part of the
- * service has profiles in that hour, which might be the same ones. What a query is told of such profiles (their
- * number, fingerprint, series ...) stands in the cell.
+ * one: all that the selection holds of them count in full, by themselves. So there must be no id; the part's kinds that
+ * have the type are rolled up, hold neither running totals nor instantaneous types, and are no heap profiles (which
+ * shadow others); the cell's first and last profile lie in the selected time; and no other part of the service has
+ * profiles in that hour, which might be the same ones. What a query is told of such profiles (their number,
+ * fingerprint, series ...) stands in the cell.
+ *
+ * Matchers choose series. Where they take all that have profiles in an hour, the cell of all series answers; where they
+ * take some, those of these series do, if each has one; where samples must be asked, the hour is left to rows.
  *
  * A part whose other hours are outside of the selection has no rows at all: its table of profiles is not read.
  */
@@ -129,7 +132,43 @@ static bool is_plain(const struct qpart *p)
 
 static bool is_light(const struct query *q)
 {
-	return q->mode == PLAN_LIGHT && q->sel->type && !q->sel->has_id && !q->sel->n_matchers;
+	return q->mode == PLAN_LIGHT && q->sel->type && !q->sel->has_id;
+}
+
+/* What the matchers take of a cell's series. */
+enum share { TAKES_NONE, TAKES_SOME, TAKES_ALL, ASKS_SAMPLES };
+
+static enum share share_of(const struct qpart *p, const struct rollup_cell *cell)
+{
+	uint32_t taken = 0;
+	for (uint32_t i = 0; i < cell->n_members; i++) {
+		const struct series_plan *s = &p->series[cell->members[i]];
+		if (s->series != NONE && (s->pending || s->strict))
+			return ASKS_SAMPLES;
+		taken += s->series != NONE;
+	}
+	return !taken ? TAKES_NONE : taken == cell->n_members ? TAKES_ALL : TAKES_SOME;
+}
+
+/* The cell of one series for the time of a cell of all; PROFILE_NONE where it has none. */
+static uint32_t cell_of_series(const struct qpart *p, const struct rollup_cell *all, uint32_t series)
+{
+	return rollup_find(p->rollups, all->kind, series, all->whole, all->hour);
+}
+
+/* Whether each series that is taken has a cell like the one of all. */
+static bool some_have_cells(const struct qpart *p, const struct rollup_cell *cell)
+{
+	for (uint32_t i = 0; i < cell->n_members; i++)
+		if (p->series[cell->members[i]].series != NONE &&
+		    cell_of_series(p, cell, cell->members[i]) == PROFILE_NONE)
+			return false;
+	return true;
+}
+
+static bool is_answered(const struct qpart *p, const struct rollup_cell *cell, enum share share)
+{
+	return share == TAKES_ALL || (share == TAKES_SOME && some_have_cells(p, cell));
 }
 
 static bool of_all_series(const struct qpart *p, const struct rollup_cell *cell)
@@ -145,9 +184,12 @@ static uint64_t choose_hours(const struct query *q, struct cover *c, const struc
 		const struct rollup_cell *cell = &p->rollups->cells[i];
 		if (cell->whole || !of_all_series(p, cell) || cell->last < q->from || !time_before(cell->first, q->to))
 			continue;
+		enum share share = share_of(p, cell);
+		if (share == TAKES_NONE)
+			continue;
 		uint64_t bit = hour_bit(p, cell->hour);
 		bool whole = bit && cell->first >= q->from && time_before(cell->last, q->to);
-		*(whole ? &inside : &not) |= bit;
+		*(whole && is_answered(p, cell, share) ? &inside : &not) |= bit;
 		touched |= bit;
 		if (!bit || hour_is_shared(c, p, cell->hour))
 			not |= bit;
@@ -158,35 +200,56 @@ static uint64_t choose_hours(const struct query *q, struct cover *c, const struc
 	return hours;
 }
 
-/* Whether the hours are all that a kind has: then one cell holds them together. */
+/* Whether the hours are all that is taken of a kind: then one cell of each series, or of all, holds them together. */
 static bool has_all(const struct qpart *p, uint32_t kind, uint64_t hours)
 {
 	for (uint32_t i = 0; i < p->rollups->n_cells; i++) {
 		const struct rollup_cell *cell = &p->rollups->cells[i];
 		bool hourly = cell->kind == kind && cell->series == PROFILE_NONE && !cell->whole;
-		if (hourly && !(hours & hour_bit(p, cell->hour)))
+		if (hourly && !(hours & hour_bit(p, cell->hour)) && share_of(p, cell) != TAKES_NONE)
 			return false;
 	}
 	return true;
 }
 
+static int use_cell(struct query *q, uint32_t part, uint32_t cell)
+{
+	struct cell_use *to = VEC_PUSH(&q->cells);
+	if (!to)
+		return -ENOMEM;
+	*to = (struct cell_use){ part, cell };
+	return 0;
+}
+
+/* Uses a cell of all series, or those of the series that are taken. Returns whether they answer, or an error. */
+static int use_of_all(struct query *q, uint32_t part, uint32_t at)
+{
+	const struct qpart *p = &q->parts.v[part];
+	const struct rollup_cell *cell = &p->rollups->cells[at];
+	enum share share = share_of(p, cell);
+	if (!is_answered(p, cell, share))
+		return 0;
+	int r = share == TAKES_ALL ? use_cell(q, part, at) : 0;
+	for (uint32_t i = 0; share == TAKES_SOME && i < cell->n_members && r >= 0; i++)
+		if (p->series[cell->members[i]].series != NONE)
+			r = use_cell(q, part, cell_of_series(p, cell, cell->members[i]));
+	return r < 0 ? r : 1;
+}
+
 static int use_cells(struct query *q, uint32_t part, uint32_t kind, bool whole)
 {
 	const struct qpart *p = &q->parts.v[part];
-	int used = 0;
-	for (uint32_t i = 0; i < p->rollups->n_cells; i++) {
+	int used = 0, r = 0;
+	for (uint32_t i = 0; i < p->rollups->n_cells && r >= 0; i++) {
 		const struct rollup_cell *cell = &p->rollups->cells[i];
 		if (cell->kind != kind || cell->series != PROFILE_NONE || cell->whole != whole)
 			continue;
 		if (!whole && !(p->hours & hour_bit(p, cell->hour)))
 			continue;
-		struct cell_use *to = VEC_PUSH(&q->cells);
-		if (!to)
-			return -ENOMEM;
-		*to = (struct cell_use){ part, i };
-		used++;
+		r = use_of_all(q, part, i);
+		used += r > 0;
 	}
-	return used;
+	return r < 0 ? r : used;
 }
 
 static int use_hours(struct query *q, uint32_t part)

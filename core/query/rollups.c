@@ -79,33 +79,6 @@ static bool row_fits(const struct choice *c, const struct row *r)
 
 /* ---- cells of a row ---- */
 
-static int cell_cmp(const struct rollup_cell *cell, uint32_t kind, uint32_t series, bool whole, int32_t hour)
-{
-	if (cell->kind != kind)
-		return CMP(cell->kind, kind);
-	if (cell->series != series)
-		return CMP(cell->series, series);
-	if (cell->whole != whole)
-		return CMP(cell->whole, whole);
-	return whole ? 0 : CMP(cell->hour, hour);
-}
-
-static uint32_t find_cell(const struct rollups *r, uint32_t kind, uint32_t series, bool whole, int32_t hour)
-{
-	uint32_t low = 0, high = r->n_cells;
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		int cmp = cell_cmp(&r->cells[mid], kind, series, whole, hour);
-		if (!cmp)
-			return mid;
-		if (cmp < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NONE;
-}
-
 /* Where the row before was found: rows of a group are mostly of one kind, series and hour. */
 struct finder {
 	uint32_t kind, series;
@@ -122,7 +95,7 @@ static const uint32_t *find_places(const struct choice *c, struct finder *f, con
 		return f->places;
 	*f = (struct finder){ kind, series, hour, { 0 } };
 	for (int i = 0; i < N_PLACES; i++)
-		f->places[i] = find_cell(c->rollups, kind, i < 2 ? PROFILE_NONE : series, i % 2 == 0, (int32_t)hour);
+		f->places[i] = rollup_find(c->rollups, kind, i < 2 ? PROFILE_NONE : series, i % 2 == 0, (int32_t)hour);
 	return f->places;
 }
 

@@ -28,13 +28,6 @@ static inline int64_t world_uptime(void *ctx)
 	return clock_boottime() + ((struct world *)ctx)->uptime;
 }
 
-static inline void world_init(struct world *w)
-{
-	*w = (struct world){ 0 };
-	assert_int_equal(store_mem_new(&w->mem), 0);
-	assert_int_equal(store_fault_new(w->mem, true, &w->store), 0);
-}
-
 static inline void world_done(struct world *w)
 {
 	store_free(w->store);
@@ -46,6 +39,17 @@ static inline void world_advance(struct world *w, int64_t ns)
 {
 	store_mem_advance(w->mem, ns);
 	w->uptime += ns;
+}
+
+/* It is noon, so that no day ends while a test lets hours pass. */
+static inline void world_init(struct world *w)
+{
+	int64_t now;
+	*w = (struct world){ 0 };
+	assert_int_equal(store_mem_new(&w->mem), 0);
+	assert_int_equal(store_fault_new(w->mem, true, &w->store), 0);
+	assert_int_equal(store_now(w->mem, &now, NULL), 0);
+	world_advance(w, (int64_t)(time_day(now) + 1) * NS_PER_DAY + 12 * NS_PER_HOUR - now);
 }
 
 /* Another process: its own caches over the store. */

@@ -558,6 +558,53 @@ static void test_whole_hours_need_no_rows(void **state)
 	teardown(&f);
 }
 
+static struct selection *select_pod(int64_t from, int64_t to, enum match_op op, const char *pod)
+{
+	struct selection *s = select_hours(from, to);
+	match(s, "pod", op, pod);
+	return s;
+}
+
+/* Cells of series where the matchers take some, of all where they take all; an hour that lacks one is read. */
+static void test_matchers_choose_cells(void **state)
+{
+	const struct spec *specs[100];
+	struct spec all[ARRAY_SIZE(specs)];
+	struct fixture f;
+	setup(&f);
+	for (uint32_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		/* pods 0 and 1 in hours 0 and 1, 20 profiles each; pod 2 in hour 1 and pod 3 in hour 2, of 2 and 18 */
+		uint32_t pod = i < 80 ? i % 2 : i < 82 ? 2 : 3, hour = i < 80 ? i / 40 : i < 82 ? 1 : 2;
+		static const char *const labels[] = { "pod=0", "pod=1", "pod=2", "pod=3" };
+		all[i] = (struct spec){ .time = T0 + hour * HOUR + i * SECOND, .labels = labels[pod],
+			                .samples = pod == 1 ? "a;b 10\n" : "a;b 1\n" };
+		specs[i] = &all[i];
+	}
+	write_specs(&f, specs, ARRAY_SIZE(specs));
+	compact(&f, 1, SIZE_MAX, true);
+	const struct {
+		struct selection *sel;
+		size_t rows, cells;
+		const char *tree;
+	} cases[] = {
+		{ select_pod(0, 4 * HOUR, MATCH_EQ, "0"), 0, 2, "40(0)[a 40(0)[b 40(40)]]" },
+		{ select_pod(HOUR, 2 * HOUR, MATCH_NE, "2"), 0, 2, "220(0)[a 220(0)[b 220(220)]]" },
+		{ select_pod(0, 4 * HOUR, MATCH_NE, "9"), 0, 1, "460(0)[a 460(0)[b 460(460)]]" },
+		{ select_pod(0, 4 * HOUR, MATCH_RE, "1|3"), 0, 3, "418(0)[a 418(0)[b 418(418)]]" },
+		{ select_pod(0, 4 * HOUR, MATCH_EQ, "2"), 2, 0, "2(0)[a 2(0)[b 2(2)]]" },
+		{ select_pod(0, 4 * HOUR, MATCH_RE, "[12]"), 22, 1, "402(0)[a 402(0)[b 402(402)]]" },
+		{ select_pod(0, 4 * HOUR, MATCH_EQ, "9"), 0, 0, "0(0)" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct query *q = ask(&f, cases[i].sel);
+		assert_int_equal(q->rows.n, cases[i].rows);
+		assert_int_equal(q->cells.n, cases[i].cells);
+		assert_tree(q, cases[i].tree);
+		query_unref(q);
+	}
+	teardown(&f);
+}
+
 /* A profile that comes late, or again, takes its hour from the cells of all; the others stay. */
 static void test_a_tail_takes_its_hours(void **state)
 {
@@ -645,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_rollups_of_states_and_totals),
 		cmocka_unit_test(test_rollups_beside_what_they_cannot_answer),
 		cmocka_unit_test(test_whole_hours_need_no_rows),
+		cmocka_unit_test(test_matchers_choose_cells),
 		cmocka_unit_test(test_a_tail_takes_its_hours),
 		cmocka_unit_test(test_damaged_cells_cost_nothing),
 		cmocka_unit_test(test_a_query_has_a_limit),
