@@ -24,7 +24,7 @@
 struct format_options {
 	size_t max_bytes;    /* decompressed bytes of one document; 0: 256 MiB */
 	uint32_t max_types;  /* sample types; 0: 64 */
-	struct str type, unit; /* for text formats that name none: default "samples", "count" */
+	struct str type, unit; /* for formats that name none; "": the format's own ("samples", "count" of text) */
 };
 
 /*

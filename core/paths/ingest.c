@@ -381,8 +381,8 @@ static struct format_options format_of(const struct ingest_options *opts)
 {
 	struct format_options f = { .max_bytes = opts->max_bytes };
 	const struct target *t = opts->target;
-	f.type = t && t->type ? str_of(t->type) : STR("samples");
-	f.unit = t && t->unit ? str_of(t->unit) : STR("count");
+	f.type = t && t->type ? str_of(t->type) : STR("");
+	f.unit = t && t->unit ? str_of(t->unit) : STR("");
 	return f;
 }
 

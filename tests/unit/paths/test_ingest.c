@@ -157,6 +157,24 @@ static void text_takes_its_type_from_the_path(void **state)
 	assert_true(has_type(*state, "/s/2026-11-22/samples"));
 }
 
+static void a_format_keeps_its_own_type_unless_the_path_names_one(void **state)
+{
+	static const char text[] =
+		"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"shared\":{\"frames\":"
+		"[{\"name\":\"main\"}]},\"profiles\":[{\"type\":\"sampled\",\"name\":\"t\",\"unit\":\"milliseconds\","
+		"\"startValue\":0,\"endValue\":7,\"samples\":[[0]],\"weights\":[7]}]}";
+	struct fixture *f = *state;
+	struct slice in = { (const uint8_t *)text, sizeof text - 1 };
+	struct ingest_result res = { 0 };
+	struct error err = { 0 };
+	assert_int_equal(tree_add_service(f->tree, "speed", NULL), 0);
+	assert_int_equal(put_file(f, "/speed", "a.json", in, NULL, &res, &err), 0);
+	assert_true(has_type(f, "/speed/2026-11-22/wall"));
+	assert_false(has_type(f, "/speed/2026-11-22/samples.nanoseconds"));
+	assert_int_equal(put_file(f, "/speed/@type=cpu", "b.json", in, NULL, &res, &err), 0);
+	assert_true(has_type(f, "/speed/2026-11-22/cpu"));
+}
+
 static void the_kind_is_a_word_of_the_name(void **state)
 {
 	static const struct {
@@ -235,6 +253,7 @@ int main(void)
 		cmocka_unit_test(a_time_is_the_profiles_then_the_files_then_now),
 		cmocka_unit_test(without_a_time_the_same_name_counts_once_for_ten_minutes),
 		cmocka_unit_test(text_takes_its_type_from_the_path),
+		cmocka_unit_test(a_format_keeps_its_own_type_unless_the_path_names_one),
 		cmocka_unit_test(the_kind_is_a_word_of_the_name),
 		cmocka_unit_test(a_probe_counts_whole_profiles),
 		cmocka_unit_test(a_scratch_serves_many_files),
