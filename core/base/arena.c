@@ -68,7 +68,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 	char *p = n < SIZE_MAX ? arena_alloc(a, n + 1) : NULL;
 	if (!p)
 		return NULL;
-	memcpy(p, s, n);
+	if (n)
+		memcpy(p, s, n);
 	p[n] = '\0';
 	return p;
 }

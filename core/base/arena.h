@@ -21,5 +21,5 @@ void arena_done(struct arena *a);
 /* Uninitialised, aligned to 16; borrowed until arena_done(). NULL when over the cap or out of memory. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((malloc));
 void *arena_calloc(struct arena *a, size_t count, size_t size);
-/* A NUL-terminated copy. */
+/* A NUL-terminated copy; s may be NULL where n is 0. */
 char *arena_strndup(struct arena *a, const char *s, size_t n);

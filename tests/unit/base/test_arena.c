@@ -59,6 +59,7 @@ static void test_large_block_beside_small_ones(void **state)
 		assert_int_equal(big[i], 0);
 	assert_string_equal(s, "hello");
 	assert_string_equal(arena_strndup(&a, "", 0), "");
+	assert_string_equal(arena_strndup(&a, NULL, 0), "");
 }
 
 int main(void)
