@@ -3,6 +3,7 @@
 /*
  * Java flight recordings: chunks one after the other, each whole in itself. Of a chunk, every group of events (cpu,
  * wall, allocations ...) that it has becomes a profile of the chunk's time, an event a sample with its time and thread.
+ * Native memory that nothing freed is one profile of the whole recording, with the time of its last chunk.
  *
  * A recording that is cut, or that is still being written (its last chunk has no size yet), is refused.
  */
@@ -21,10 +22,11 @@ struct recording {
 	struct jfr_settings settings;
 	struct jfr_chunk chunk;
 	struct jfr_names *names;
+	struct jfr_heap *heap;
+	size_t at; /* of the chunk in the input */
 	struct decoded decoded[JFR_GROUPS];
 	struct maker makers[JFR_GROUPS];
 	bool has[JFR_GROUPS];
-	size_t left_out; /* events with stacks that are no samples here */
 };
 
 static void recording_done(struct recording *r)
@@ -33,6 +35,7 @@ static void recording_done(struct recording *r)
 	arena_done(&r->kept);
 	jfr_chunk_done(&r->chunk);
 	jfr_names_free(r->names);
+	jfr_heap_free(r->heap);
 	for (size_t i = 1; i < JFR_GROUPS; i++) {
 		decoded_done(&r->decoded[i]);
 		maker_done(&r->makers[i]);
@@ -77,6 +80,7 @@ static int read_header(struct recording *r, struct slice in, size_t at)
 		                 "the recording is cut short: the chunk at byte %zu has %llu bytes, %zu are there", at,
 		                 (unsigned long long)size, left);
 	struct jfr_chunk *c = &r->chunk;
+	r->at = at;
 	c->bytes = (struct slice){ p, (size_t)size };
 	c->checkpoint_at = (size_t)read_big(p + 16, 8);
 	c->metadata_at = (size_t)read_big(p + 24, 8);
@@ -91,12 +95,6 @@ static int read_header(struct recording *r, struct slice in, size_t at)
 }
 
 /* ---- events ---- */
-
-struct event_type {
-	const struct jfr_class *class;
-	const struct jfr_kind *kind;
-	bool is_setting;
-};
 
 static bool read_event(struct jfr_chunk *c, struct cursor *in, const struct jfr_class *class, struct jfr_event *e)
 {
@@ -153,6 +151,11 @@ static void put_ids(struct maker *m, const struct jfr_event *e)
 		make_number(m, STR("context_id"), e->v[SLOT_CONTEXT].number, NO_UNIT);
 }
 
+static int64_t event_time(const struct jfr_chunk *c, const struct jfr_event *e)
+{
+	return c->start_ns + jfr_ticks_to_ns(c, e->v[SLOT_START].number - c->start_ticks);
+}
+
 static void put_labels(struct recording *r, struct maker *m, const struct jfr_class *class, const struct jfr_event *e)
 {
 	struct jfr_chunk *c = &r->chunk;
@@ -176,8 +179,7 @@ static void put_labels(struct recording *r, struct maker *m, const struct jfr_cl
 		make_label(m, STR("failed"), STR("true"));
 	put_ids(m, e);
 	if (jfr_has(e, SLOT_START))
-		make_number(m, LABEL_TIMESTAMP,
-		            c->start_ns + jfr_ticks_to_ns(c, e->v[SLOT_START].number - c->start_ticks), UNIT_NS);
+		make_number(m, LABEL_TIMESTAMP, event_time(c, e), UNIT_NS);
 }
 
 static struct maker *group_maker(struct recording *r, enum jfr_group group)
@@ -204,21 +206,28 @@ static int put_sample(struct recording *r, const struct jfr_class *class, const 
 	return m->e;
 }
 
-static int take_event(struct recording *r, const struct event_type *t, struct cursor *in, size_t at)
+static int note_heap(struct recording *r, const struct jfr_event *e, size_t at)
 {
-	struct jfr_event e;
+	int error = jfr_heap_note(r->heap, e, event_time(&r->chunk, e), r->at + at);
+	return error ? error_set(r->err, error, "the recording has more native allocations than memory allows") : 0;
+}
+
+/* An event of which fields is what follows its type. */
+static int take_sample(struct recording *r, const struct jfr_class *class, const struct jfr_event *e,
+                       struct cursor fields, size_t at)
+{
 	struct jfr_counts counts;
-	if (!read_event(&r->chunk, in, t->class, &e))
-		return malformed(r, at, "a malformed event");
-	if (t->is_setting) {
-		jfr_note_setting(&r->settings, &r->chunk, t->class->name, &e);
+	if (!jfr_count(class->kind, &r->settings, &r->chunk, e, &counts) || counts.group == GROUP_NONE)
 		return 0;
+	if (counts.group == GROUP_MALLOC && jfr_heap_is_live(r->heap, r->at + at)) {
+		counts.also = GROUP_MALLOC_LIVE;
+		memcpy(counts.also_values, counts.values, sizeof counts.values);
 	}
-	if (!jfr_count(t->kind, &r->settings, &r->chunk, &e, &counts) || counts.group == GROUP_NONE)
-		return 0;
-	int error = put_sample(r, t->class, &e, counts.group, counts.values);
+	if (counts.group == GROUP_OTHER)
+		jfr_put_fields(&r->chunk, group_maker(r, GROUP_OTHER), class, fields);
+	int error = put_sample(r, class, e, counts.group, counts.values);
 	if (!error && counts.also != GROUP_NONE)
-		error = put_sample(r, t->class, &e, counts.also, counts.also_value);
+		error = put_sample(r, class, e, counts.also, counts.also_values);
 	return error;
 }
 
@@ -227,8 +236,34 @@ static bool is_setting(struct str name)
 	return str_eq(name, STR("jdk.ActiveSetting")) || str_eq(name, STR("jdk.JVMInformation"));
 }
 
-/* All events of the chunk: those that are settings, or those that are samples. */
-static int walk_events(struct recording *r, bool settings)
+/* What events are walked over for. */
+enum walk { WALK_HEAP, WALK_SETTINGS, WALK_SAMPLES };
+
+static bool is_wanted(const struct jfr_class *class, enum walk walk)
+{
+	if (walk == WALK_HEAP)
+		return class->kind && jfr_group_of(class->kind) == GROUP_MALLOC;
+	if (walk == WALK_SETTINGS)
+		return is_setting(class->name);
+	return class->kind || class->has_stack;
+}
+
+static int take_event(struct recording *r, const struct jfr_class *class, enum walk walk, struct cursor *in, size_t at)
+{
+	struct jfr_chunk *c = &r->chunk;
+	const struct cursor fields = *in;
+	struct jfr_event e;
+	if (!read_event(c, in, class, &e))
+		return malformed(r, at, "a malformed event");
+	if (walk == WALK_HEAP)
+		return note_heap(r, &e, at);
+	if (walk == WALK_SAMPLES)
+		return take_sample(r, class, &e, fields, at);
+	jfr_note_setting(&r->settings, c, class->name, &e);
+	return 0;
+}
+
+static int walk_events(struct recording *r, enum walk walk)
 {
 	struct jfr_chunk *c = &r->chunk;
 	struct cursor in = cursor_of(c->bytes);
@@ -248,12 +283,8 @@ static int walk_events(struct recording *r, bool settings)
 			                 "the recording's events refer to more than the limit");
 		uint32_t class = jfr_class_of(c, (uint64_t)id.number);
 		struct cursor event = { in.p, from + size, false };
-		if (class != JFR_NONE) {
-			struct event_type t = { &c->classes.v[class], jfr_kind_of(c->classes.v[class].name),
-				                is_setting(c->classes.v[class].name) };
-			if (settings ? t.is_setting : t.kind != NULL)
-				e = take_event(r, &t, &event, at);
-		}
+		if (class != JFR_NONE && is_wanted(&c->classes.v[class], walk))
+			e = take_event(r, &c->classes.v[class], walk, &event, at);
 		in.p = from + size;
 	}
 	return e;
@@ -285,30 +316,51 @@ static void keep_settings(struct recording *r)
 	}
 }
 
-static int decode_chunk(struct recording *r)
+static void begin_chunk(struct recording *r)
 {
 	arena_done(&r->arena);
 	r->arena = ARENA_INIT(format_max_model(r->opts));
 	jfr_names_reset(r->names);
-	int e = jfr_chunk_read(&r->chunk);
-	e = e ? e : walk_events(r, true);
-	e = e ? e : walk_events(r, false);
+}
+
+static int decode_chunk(struct recording *r)
+{
+	begin_chunk(r);
+	int e = jfr_read_types(&r->chunk);
+	e = e ? e : jfr_read_constants(&r->chunk);
+	e = e ? e : walk_events(r, WALK_SETTINGS);
+	e = e ? e : walk_events(r, WALK_SAMPLES);
 	for (size_t i = 1; !e && i < JFR_GROUPS; i++)
-		e = r->has[i] ? hand_over(r, (enum jfr_group)i) : 0;
+		e = r->has[i] && i != GROUP_MALLOC_LIVE ? hand_over(r, (enum jfr_group)i) : 0;
 	keep_settings(r);
+	return e;
+}
+
+static int scan_chunk(struct recording *r)
+{
+	begin_chunk(r);
+	int e = jfr_read_types(&r->chunk);
+	return e ? e : walk_events(r, WALK_HEAP);
+}
+
+static int each_chunk(struct recording *r, struct slice in, int (*run)(struct recording *))
+{
+	int e = 0;
+	for (size_t at = 0; !e && at < in.len; at += r->chunk.bytes.len) {
+		e = read_header(r, in, at);
+		e = e ? e : run(r);
+		if (e && at)
+			return error_at(r->err, e, "chunk at byte %zu", at);
+	}
 	return e;
 }
 
 static int decode_chunks(struct recording *r, struct slice in)
 {
-	int e = 0;
-	for (size_t at = 0; !e && at < in.len; at += r->chunk.bytes.len) {
-		e = read_header(r, in, at);
-		e = e ? e : decode_chunk(r);
-		if (e && at)
-			return error_at(r->err, e, "chunk at byte %zu", at);
-	}
-	return e;
+	int e = each_chunk(r, in, scan_chunk);
+	e = e ? e : jfr_heap_settle(r->heap);
+	e = e ? e : each_chunk(r, in, decode_chunk);
+	return !e && r->has[GROUP_MALLOC_LIVE] ? hand_over(r, GROUP_MALLOC_LIVE) : e;
 }
 
 static int jfr_decode(struct slice in, const struct format_options *opts, const struct format_sink *sink,
@@ -323,6 +375,7 @@ static int jfr_decode(struct slice in, const struct format_options *opts, const 
 	r.chunk.err = r.err;
 	r.chunk.max_bytes = max;
 	int e = jfr_names_new(&r.names);
+	e = e ? e : jfr_heap_new(max, &r.heap);
 	for (size_t i = 1; i < JFR_GROUPS; i++)
 		e = decoded_init(&r.decoded[i], max) ?: e;
 	return e ? error_set(r.err, e, "no memory for the recording") : decode_chunks(&r, in);

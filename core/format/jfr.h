@@ -3,7 +3,8 @@
 
 /*
  * What the files of the JFR decoder share: jfr.c walks chunks and events, jfr_types.c reads what a chunk says of its
- * types and values, jfr_names.c resolves stacks, methods, classes and threads, jfr_kinds.c knows the events.
+ * types and values, jfr_names.c resolves stacks, methods, classes and threads, jfr_kinds.c knows the events, jfr_heap.c
+ * matches allocations and what frees them, jfr_fields.c reads events that nothing is known of.
  */
 
 #include "../base/cursor.h"
@@ -21,11 +22,15 @@ struct jfr_field {
 	bool is_array;
 };
 
+struct jfr_kind;
+
 struct jfr_class {
 	uint64_t id;
 	struct str name;
 	enum jfr_base base;
 	uint32_t field_at, n_fields;
+	const struct jfr_kind *kind; /* what is known of an event of this name; NULL: nothing */
+	bool has_stack;
 	size_t pool_at; /* of its constants in `constants`, sorted by key */
 	size_t n_pool;
 };
@@ -38,9 +43,9 @@ struct jfr_constant {
 
 #define JFR_NONE UINT32_MAX
 
-/* What profiles are made of the events of a chunk. */
+/* What profiles are made of the events of a chunk; of GROUP_MALLOC_LIVE, of the whole recording. */
 enum jfr_group { GROUP_NONE, GROUP_CPU, GROUP_WALL, GROUP_NATIVE, GROUP_ALLOC, GROUP_MUTEX, GROUP_BLOCK, GROUP_LIVE,
-	GROUP_MALLOC, GROUP_TRACE, JFR_GROUPS };
+	GROUP_MALLOC, GROUP_TRACE, GROUP_OTHER, GROUP_MALLOC_LIVE, JFR_GROUPS };
 
 struct jfr_chunk {
 	struct slice bytes;
@@ -59,8 +64,10 @@ struct jfr_chunk {
 };
 
 void jfr_chunk_done(struct jfr_chunk *c);
-/* Reads metadata and constant pools. */
-int jfr_chunk_read(struct jfr_chunk *c);
+/* Reads the metadata: events can be walked over, and their numbers read. */
+int jfr_read_types(struct jfr_chunk *c);
+/* Reads the constant pools, after the types. */
+int jfr_read_constants(struct jfr_chunk *c);
 
 /* The class of an id; JFR_NONE. */
 uint32_t jfr_class_of(const struct jfr_chunk *c, uint64_t id);
@@ -127,22 +134,36 @@ struct jfr_settings {
 	struct str jvm, arguments;
 };
 
-struct jfr_kind;
-/* What is known of an event of this name; NULL: nothing. */
 const struct jfr_kind *jfr_kind_of(struct str name);
+enum jfr_group jfr_group_of(const struct jfr_kind *kind); /* GROUP_OTHER: of NULL */
 enum jfr_slot jfr_slot_of(struct str field); /* JFR_SLOTS: not read */
 /* Reads what events that are no samples say. */
 void jfr_note_setting(struct jfr_settings *s, struct jfr_chunk *c, struct str event, const struct jfr_event *e);
 /* The group of a sample and its values; a second group where it counts for two. */
 struct jfr_counts {
 	enum jfr_group group, also;
-	int64_t values[2], also_value[2];
+	int64_t values[2], also_values[2];
 };
 bool jfr_count(const struct jfr_kind *kind, const struct jfr_settings *s, struct jfr_chunk *c,
                const struct jfr_event *e, struct jfr_counts *ret);
 /* Types, period and kind of a group's profile. */
 void jfr_begin_group(enum jfr_group group, const struct jfr_settings *s, struct maker *m);
 int64_t jfr_period(enum jfr_group group, const struct jfr_settings *s);
+
+/* Labels of what an event that nothing is known of says; `in` is at its first field. */
+void jfr_put_fields(struct jfr_chunk *c, struct maker *m, const struct jfr_class *class, struct cursor in);
+
+/* ---- native memory ---- */
+
+struct jfr_heap;
+int jfr_heap_new(size_t max_bytes, struct jfr_heap **ret);
+void jfr_heap_free(struct jfr_heap *h);
+/* Notes an event that allocates or frees; time and its place in the recording order them. ERR_FORMAT_LIMIT, -ENOMEM. */
+int jfr_heap_note(struct jfr_heap *h, const struct jfr_event *e, int64_t time, size_t at);
+/* All are noted: finds what is live. */
+int jfr_heap_settle(struct jfr_heap *h);
+/* Whether what the event at this place allocated is never freed; false where the recording frees nothing at all. */
+bool jfr_heap_is_live(const struct jfr_heap *h, size_t at);
 
 /* ---- names ---- */
 
@@ -158,5 +179,7 @@ void jfr_put_stack(struct jfr_names *n, struct jfr_chunk *c, struct maker *m, en
 void jfr_put_thread(struct jfr_chunk *c, struct maker *m, uint32_t class, uint64_t key);
 /* "int[]", "java.util.HashMap$Node[]". In the chunk's arena or borrowed. */
 struct str jfr_class_name(struct jfr_chunk *c, uint32_t class, uint64_t key);
+/* A class without what is different in each process: "W$$Lambda" of "W$$Lambda$5.0x00007f5750001c40". Borrowed. */
+struct str jfr_stable_class(struct str name);
 /* "java/lang/Thread.run". */
 struct str jfr_method_name(struct jfr_chunk *c, uint32_t class, uint64_t key);

@@ -10,6 +10,7 @@
  *     NativeMethodSample                      neither: a thread in native code most often waits there
  *     TLAB events                             the TLAB is what is counted, as it stands for all that was put into it
  *     allocations                             one each: how many an event stands for is not said
+ *     other events that have a stack          one each, and what time they took; what else they say becomes labels
  *     durations                               in ns, where what is lost to rounding goes to the next: sums are exact
  */
 
@@ -51,6 +52,11 @@ const struct jfr_kind *jfr_kind_of(struct str name)
 		if (str_eq(name, str_of(kinds[i].name)))
 			return &kinds[i];
 	return NULL;
+}
+
+enum jfr_group jfr_group_of(const struct jfr_kind *kind)
+{
+	return kind ? kind->group : GROUP_OTHER;
 }
 
 enum jfr_slot jfr_slot_of(struct str field)
@@ -170,7 +176,7 @@ static bool count_cpu(const struct jfr_settings *s, struct jfr_chunk *c, const s
 		*ret = (struct jfr_counts){ .group = GROUP_WALL, .values = { wall } };
 	} else if (s->is_wall) {
 		ret->also = GROUP_WALL;
-		ret->also_value[0] = wall;
+		ret->also_values[0] = wall;
 	}
 	return true;
 }
@@ -206,8 +212,8 @@ static bool count_live(const struct jfr_event *e, struct jfr_counts *ret)
 bool jfr_count(const struct jfr_kind *kind, const struct jfr_settings *s, struct jfr_chunk *c,
                const struct jfr_event *e, struct jfr_counts *ret)
 {
-	*ret = (struct jfr_counts){ .group = kind->group, .values = { 1 } };
-	switch (kind->group) {
+	*ret = (struct jfr_counts){ .group = jfr_group_of(kind), .values = { 1 } };
+	switch (ret->group) {
 	case GROUP_CPU:
 		return count_cpu(s, c, e, ret);
 	case GROUP_WALL:
@@ -224,8 +230,12 @@ bool jfr_count(const struct jfr_kind *kind, const struct jfr_settings *s, struct
 	case GROUP_MALLOC:
 		ret->values[1] = e->v[SLOT_SIZE].number;
 		return jfr_has(e, SLOT_SIZE) && jfr_has(e, SLOT_STACK);
+	case GROUP_OTHER:
+		if (!jfr_has(e, SLOT_STACK) || !e->v[SLOT_STACK].number)
+			return false;
+		/* fall through */
 	default:
-		ret->values[1] = exact_ns(c, e->v[SLOT_DURATION].number, &c->rest[kind->group]);
+		ret->values[1] = exact_ns(c, e->v[SLOT_DURATION].number, &c->rest[ret->group]);
 		return true;
 	}
 }
@@ -242,6 +252,8 @@ void jfr_begin_group(enum jfr_group group, const struct jfr_settings *s, struct 
 		[GROUP_LIVE] = { { "inuse_objects", "inuse_space" }, { "count", "bytes" }, NULL },
 		[GROUP_MALLOC] = { { "malloc_objects", "malloc_space" }, { "count", "bytes" }, NULL },
 		[GROUP_TRACE] = { { "calls", "latency" }, { "count", "nanoseconds" }, NULL },
+		[GROUP_OTHER] = { { "events", "event_time" }, { "count", "nanoseconds" }, NULL },
+		[GROUP_MALLOC_LIVE] = { { "inuse_malloc_objects", "inuse_malloc_space" }, { "count", "bytes" }, NULL },
 	};
 	for (size_t i = 0; i < 2 && rows[group].types[i]; i++)
 		make_type(m, str_of(rows[group].types[i]), str_of(rows[group].units[i]));

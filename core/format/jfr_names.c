@@ -4,6 +4,10 @@
  * Stacks, methods, classes and threads of a chunk. A method is named CLASS.METHOD in the JVM's form
  * (`java/lang/Thread.run`), code that is no Java by its symbol, in a mapping named as its library. How a frame ran is
  * the suffix of the function's system name, behind the descriptor: `java/lang/Thread.run()V_[jit]`.
+ *
+ * The JVM makes classes of lambdas up as it runs, and names them by a count and an address: no two processes have the
+ * same, and their stacks would share nothing. Names are without both, so that they can be merged and compared; system
+ * names are as they came: `W$$Lambda.run` is `W$$Lambda$5.0x00007f5750001c40.run()V_[jit]`.
  */
 
 #include "jfr.h"
@@ -124,6 +128,39 @@ static struct str method_class(struct jfr_chunk *c, uint32_t class, uint64_t key
 	                                                           : STR("");
 }
 
+static bool is_any_of(struct str s, const char *set)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!s.s[i] || !strchr(set, s.s[i]))
+			return false;
+	return s.len != 0;
+}
+
+/* What stands before the last of `marks`, where what follows it is a number; else all. */
+static struct str cut_number(struct str s, const char *marks, bool is_hex)
+{
+	size_t at = s.len;
+	while (at && (!s.s[at - 1] || !strchr(marks, s.s[at - 1])))
+		at--;
+	struct str tail = { s.s + at, s.len - at };
+	if (is_hex && tail.len > 2 && tail.s[0] == '0' && tail.s[1] == 'x')
+		tail = (struct str){ tail.s + 2, tail.len - 2 };
+	else if (is_hex)
+		return s;
+	return at > 1 && is_any_of(tail, is_hex ? "0123456789abcdefABCDEF" : "0123456789") ? (struct str){ s.s, at - 1 }
+	                                                                                    : s;
+}
+
+struct str jfr_stable_class(struct str name)
+{
+	static const struct str lambda = { "$$Lambda", 8 };
+	struct str s = cut_number(cut_number(name, "/", false), "/.+", true);
+	struct str unnumbered = cut_number(s, "$", false);
+	size_t n = unnumbered.len;
+	bool is_lambda = n > lambda.len && !memcmp(unnumbered.s + n - lambda.len, lambda.s, lambda.len);
+	return is_lambda ? unnumbered : s;
+}
+
 struct str jfr_method_name(struct jfr_chunk *c, uint32_t class, uint64_t key)
 {
 	struct str owner = method_class(c, class, key), name = jfr_constant_text(c, class, key, "name");
@@ -154,11 +191,14 @@ static void name_frame(struct jfr_chunk *c, uint32_t method_type, uint32_t type_
 	struct str descriptor = jfr_constant_text(c, method_type, f->method, "descriptor");
 	bool native = is_native(word);
 	f->library = native ? method_class(c, method_type, f->method) : STR("");
-	f->name = native ? jfr_constant_text(c, method_type, f->method, "name")
-	                 : jfr_method_name(c, method_type, f->method);
+	struct str name = jfr_constant_text(c, method_type, f->method, "name");
+	struct str full = native ? name : jfr_method_name(c, method_type, f->method);
+	struct str owner = native ? STR("") : method_class(c, method_type, f->method);
+	struct str stable = jfr_stable_class(owner);
+	f->name = stable.len < owner.len ? join(c, stable, ".", name) : full;
 	if (!f->name.len)
-		f->name = STR("[unknown]");
-	f->system = native ? f->name : join(c, f->name, "", descriptor);
+		f->name = full = STR("[unknown]");
+	f->system = native ? full : join(c, full, "", descriptor);
 	if (word.len)
 		f->system = join(c, join(c, f->system, "_[", word), "]", STR(""));
 }

@@ -404,7 +404,7 @@ static int read_checkpoint(struct jfr_chunk *c, size_t *at)
 	return e;
 }
 
-static int read_constants(struct jfr_chunk *c)
+int jfr_read_constants(struct jfr_chunk *c)
 {
 	size_t at = c->checkpoint_at;
 	int e = 0;
@@ -481,7 +481,7 @@ static int add_class(struct jfr_chunk *c, const struct element *e)
 	if (!class)
 		return no_memory(c);
 	*class = (struct jfr_class){ .id = parse_id(e->id), .name = e->attr_name, .base = base_of(e->attr_name),
-		.field_at = (uint32_t)c->fields.n };
+		.field_at = (uint32_t)c->fields.n, .kind = jfr_kind_of(e->attr_name) };
 	return within(c);
 }
 
@@ -492,7 +492,9 @@ static int add_field(struct jfr_chunk *c, const struct element *e)
 		return no_memory(c);
 	*f = (struct jfr_field){ .name = e->attr_name, .class_id = parse_id(e->class), .class = JFR_NONE,
 		.is_constant = str_eq(e->constant, STR("true")), .is_array = parse_id(e->dimension) != 0 };
-	c->classes.v[c->classes.n - 1].n_fields++;
+	struct jfr_class *class = &c->classes.v[c->classes.n - 1];
+	class->n_fields++;
+	class->has_stack |= str_eq(f->name, STR("stackTrace"));
 	return within(c);
 }
 
@@ -553,7 +555,7 @@ uint32_t jfr_class_of(const struct jfr_chunk *c, uint64_t id)
 	return found ? (uint32_t)(found - c->classes.v) : JFR_NONE;
 }
 
-int jfr_chunk_read(struct jfr_chunk *c)
+int jfr_read_types(struct jfr_chunk *c)
 {
 	struct cursor in;
 	int e = open_event(c, c->metadata_at, 0, "metadata", &in);
@@ -571,5 +573,5 @@ int jfr_chunk_read(struct jfr_chunk *c)
 		qsort(c->classes.v, c->classes.n, sizeof *c->classes.v, class_cmp);
 	for (size_t i = 0; i < c->fields.n; i++)
 		c->fields.v[i].class = jfr_class_of(c, c->fields.v[i].class_id);
-	return read_constants(c);
+	return 0;
 }

@@ -62,12 +62,21 @@ static struct str label_of(const struct profile *p, size_t sample, const char *k
 
 typedef void namer(const struct profile *p, uint32_t location, size_t line, char *ret, size_t size);
 
+/* A lambda's class is named as it came in the system name alone: `W$$Lambda$5.0x00007f26.run()V_[jit]`. */
+static struct str name_that_came(const struct profile *p, const struct profile_function *f)
+{
+	struct str name = profile_str(p, f->name), system = profile_str(p, f->system_name);
+	const char *end = system.len ? memchr(system.s, '(', system.len) : NULL;
+	bool is_lambda = name.len && memmem(name.s, name.len, "$$Lambda.", 9);
+	return end && is_lambda ? (struct str){ system.s, (size_t)(end - system.s) } : name;
+}
+
 /* The function, or FILE+0xADDRESS. */
 static void plain_name(const struct profile *p, uint32_t location, size_t line, char *ret, size_t size)
 {
 	const struct profile_location *l = &p->locations.v[location];
 	if (l->n_lines) {
-		struct str s = profile_str(p, p->functions.v[p->lines.v[l->line_at + line].function].name);
+		struct str s = name_that_came(p, &p->functions.v[p->lines.v[l->line_at + line].function]);
 		snprintf(ret, size, "%.*s", (int)s.len, s.s);
 		return;
 	}
@@ -300,7 +309,7 @@ static void check_otlp(const struct decoded_list *doc, const json_t *facts)
 
 static void check_events(const struct decoded_list *doc, const json_t *events)
 {
-	static const char *const types[] = { "alloc_objects", "contentions", "inuse_objects" };
+	static const char *const types[] = { "alloc_objects", "contentions", "inuse_objects", "malloc_objects" };
 	const char *event;
 	json_t *count;
 	json_object_foreach((json_t *)events, event, count) {
@@ -310,6 +319,17 @@ static void check_events(const struct decoded_list *doc, const json_t *events)
 			if (n)
 				same(event, count, n, 0);
 		}
+	}
+}
+
+/* Of those that have a stack and are nothing else. */
+static void check_other_events(const struct decoded_list *doc, const json_t *events)
+{
+	const char *event;
+	json_t *count;
+	json_object_foreach((json_t *)events, event, count) {
+		const struct wanted w = { .type = "events", .events = { event } };
+		same(event, count, sum(doc, &w, NULL, NULL, false), 0);
 	}
 }
 
@@ -343,6 +363,8 @@ static void check_jfr(const struct decoded_list *doc, const json_t *facts)
 		{ "alloc --total", { .type = "alloc_space", .with_stack = true } },
 		{ "live --total", { .type = "inuse_space", .events = { "profiler.LiveObject" } } },
 		{ "lock --total", { .type = "delay", .events = { "jdk.JavaMonitorEnter", "jdk.ThreadPark" } } },
+		{ "nativemem --total", { .type = "malloc_space" } },
+		{ "leak --total", { .type = "inuse_malloc_space" } },
 	};
 	const json_t *conv = json_object_get(facts, "conv");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -350,13 +372,14 @@ static void check_jfr(const struct decoded_list *doc, const json_t *facts)
 		/* Its durations are floating point, cut to whole ns stack by stack. */
 		int64_t tolerance = i == 3 ? json_integer_value(json_object_get(row, "lines")) + 10 : 0;
 		same(rows[i].name, json_object_get(row, "total"), sum(doc, &rows[i].w, NULL, NULL, false), tolerance);
-		if (i < 3)
+		if (i != 3)
 			check_top(doc, &rows[i].w, typed_name, row);
 	}
 	const json_t *wall = json_object_get(conv, "wall --total");
 	if (json_is_object(wall))
 		check_wall(doc, wall);
 	check_events(doc, json_object_get(facts, "events"));
+	check_other_events(doc, json_object_get(facts, "other_events"));
 }
 
 /* ---- files ---- */

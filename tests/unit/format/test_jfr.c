@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/format/format.h"
+#include "core/format/jfr.h"
 
 /*
  * A recording is put together here: one class of events, jdk.ExecutionSample, with a stack of one frame. Strings of
@@ -282,6 +282,65 @@ static void test_every_flipped_bit_is_survived(void **state)
 	}
 }
 
+static void test_classes_made_up_by_the_jvm_have_one_name(void **state)
+{
+	static const struct { const char *name, *stable; } cases[] = {
+		{ "W$$Lambda$5.0x00007f5750001c40", "W$$Lambda" },
+		{ "a/b/W$$Lambda/0x0000000800c03000", "a/b/W$$Lambda" },
+		{ "a/W$$Lambda$93+0x00007f479400ed90/446691317", "a/W$$Lambda" },
+		{ "a/W$$Lambda+0x00007f479400ed90/446691317", "a/W$$Lambda" },
+		{ "a/W$$Lambda$613/672746064", "a/W$$Lambda" },
+		{ "java/lang/invoke/LambdaForm$MH.0x00007f5750001c40", "java/lang/invoke/LambdaForm$MH" },
+		{ "java/util/HashMap$Node", "java/util/HashMap$Node" },
+		{ "java/util/Foo$1", "java/util/Foo$1" },
+		{ "jdk/internal/reflect/GeneratedMethodAccessor12", "jdk/internal/reflect/GeneratedMethodAccessor12" },
+		{ "W.0xnothex", "W.0xnothex" },
+		{ "W.0x", "W.0x" },
+		{ ".0x12", ".0x12" },
+		{ "$$Lambda$5", "$$Lambda$5" },
+		{ "0x12", "0x12" },
+		{ "", "" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct str s = jfr_stable_class(str_of(cases[i].name));
+		if (!str_eq(s, str_of(cases[i].stable)))
+			fail_msg("%s becomes %.*s", cases[i].name, (int)s.len, s.s);
+	}
+}
+
+/* Whether what each event allocates is live, as letters; "+A1" allocates at A at the time 1, "-A2" frees it. */
+static void assert_live(const char *events, const char *expected)
+{
+	struct jfr_heap *h;
+	char found[32];
+	size_t n = strlen(events) / 3;
+	assert_int_equal(jfr_heap_new(1 << 20, &h), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct jfr_event e = { .present = (uint64_t)1 << SLOT_ADDRESS };
+		e.present |= (uint64_t)(events[3 * i] == '+') << SLOT_SIZE;
+		e.v[SLOT_ADDRESS].number = events[3 * i + 1];
+		assert_int_equal(jfr_heap_note(h, &e, events[3 * i + 2], 100 * i), 0);
+	}
+	assert_int_equal(jfr_heap_settle(h), 0);
+	for (size_t i = 0; i < n; i++)
+		found[i] = jfr_heap_is_live(h, 100 * i) ? 'L' : '.';
+	found[n] = '\0';
+	jfr_heap_free(h);
+	assert_string_equal(found, expected);
+}
+
+static void test_memory_is_live_that_nothing_follows_at_its_address(void **state)
+{
+	assert_live("+A1+B2-A3", ".L.");
+	assert_live("+A1-A2+A3", "..L");
+	assert_live("-A2+A3+A1", ".L.");     /* as threads wrote them */
+	assert_live("+A1+A2-B3", ".L.");     /* who freed the first was not seen */
+	assert_live("+A1-A1+A1", "..L");     /* at one time: in the order of the recording */
+	assert_live("+A1+B2", "..");         /* nothing is ever freed: not recorded */
+	assert_live("-A1", ".");
+	assert_live("", "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -293,6 +352,8 @@ int main(void)
 		TEST(test_a_recording_that_is_still_written_is_refused),
 		TEST(test_endless_types_and_chains_are_refused),
 		TEST(test_every_flipped_bit_is_survived),
+		TEST(test_classes_made_up_by_the_jvm_have_one_name),
+		TEST(test_memory_is_live_that_nothing_follows_at_its_address),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
