@@ -207,6 +207,19 @@ static int do_case(struct labels *l, const struct relabel_rule *rule, struct str
 	return e ? e : set(l, rule->target, value);
 }
 
+static int do_hashmod(struct labels *l, const struct relabel_rule *rule, struct str source)
+{
+	_buf_ struct buf out = BUF_INIT(32);
+	struct str value;
+	uint64_t v;
+	int e = hashmod(source, rule->modulus, &v);
+	if (e)
+		return e;
+	buf_printf(&out, "%llu", (unsigned long long)v);
+	e = keep(l, &out, &value);
+	return e ? e : set(l, rule->target, value);
+}
+
 /* Each label whose key matches is there under the name that the replacement makes, too. */
 static int do_labelmap(struct labels *l, const struct relabel_rule *rule)
 {
@@ -260,6 +273,8 @@ static int run_rule(struct labels *l, const struct relabel_rule *rule)
 	case RELABEL_LOWERCASE:
 	case RELABEL_UPPERCASE:
 		return do_case(l, rule, source);
+	case RELABEL_HASHMOD:
+		return do_hashmod(l, rule, source);
 	case RELABEL_LABELMAP:
 		return do_labelmap(l, rule);
 	case RELABEL_LABELDROP:

@@ -39,7 +39,10 @@ struct relabelled {
 	struct arena arena;
 };
 
-/* r may be NULL. 0, -ENOMEM or ERR_LIMIT (labels that take over 1 MiB). relabelled_done() is due on 0. */
+/*
+ * r may be NULL. 0, -ENOMEM, -ENOTSUP (no MD5) or ERR_LIMIT (labels that take over 1 MiB). relabelled_done() is due
+ * on 0.
+ */
 int relabel_apply(const struct relabel *r, struct str service, const struct label *sent, size_t n_sent,
                   const struct label *path, size_t n_path, struct relabelled *ret);
 void relabelled_done(struct relabelled *r);

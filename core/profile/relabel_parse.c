@@ -27,10 +27,11 @@ static const struct {
 	{ "labelmap", RELABEL_LABELMAP, NEEDS_NOTHING },
 	{ "labeldrop", RELABEL_LABELDROP, NEEDS_NOTHING },
 	{ "labelkeep", RELABEL_LABELKEEP, NEEDS_NOTHING },
+	{ "hashmod", RELABEL_HASHMOD, NEEDS_SOURCE | NEEDS_TARGET },
 };
 
 static const char *const fields[] = {
-	"action", "source_labels", "separator", "regex", "target_label", "replacement",
+	"action", "source_labels", "separator", "regex", "target_label", "replacement", "modulus",
 };
 
 struct parser {
@@ -102,9 +103,21 @@ static int action_field(const struct parser *p, uint32_t rule, struct relabel_ru
 		*ret_needs = actions[i].needs;
 		return 0;
 	}
-	if (str_eq(name, STR("hashmod")))
-		return bad(p, "hashmod is not taken: profiles are not dealt out among stores");
 	return bad(p, "unknown action \"%.*s\"", (int)MIN(name.len, (size_t)64), name.s);
+}
+
+static int modulus_field(const struct parser *p, uint32_t rule, struct relabel_rule *to)
+{
+	int64_t modulus = json_int(p->json, json_get(p->json, rule, "modulus"), 0);
+	uint64_t probe;
+	if (to->action != RELABEL_HASHMOD)
+		return 0;
+	if (modulus <= 0)
+		return bad(p, "modulus is not a whole number above 0");
+	if (hashmod(STR(""), 1, &probe))
+		return bad(p, "hashmod is by MD5, which libcrypto does not have here");
+	to->modulus = (uint64_t)modulus;
+	return 0;
 }
 
 static bool is_field(const struct json *j, uint32_t key)
@@ -147,6 +160,8 @@ static int parse_rule(const struct parser *p, uint32_t rule, struct relabel_rule
 		e = action_field(p, rule, to, &needs);
 	if (!e)
 		e = source_field(p, rule, to);
+	if (!e)
+		e = modulus_field(p, rule, to);
 	if (!e)
 		e = text_field(p, rule, "separator", STR(";"), &to->separator);
 	if (!e)

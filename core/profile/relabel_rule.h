@@ -16,6 +16,7 @@ enum relabel_action {
 	RELABEL_LABELMAP,
 	RELABEL_LABELDROP,
 	RELABEL_LABELKEEP,
+	RELABEL_HASHMOD,
 };
 
 struct relabel_rule {
@@ -24,6 +25,7 @@ struct relabel_rule {
 	size_t n_source;
 	struct str separator, target, replacement;
 	struct regex *regex;
+	uint64_t modulus; /* of hashmod; not 0 */
 };
 
 struct relabel {
@@ -31,3 +33,6 @@ struct relabel {
 	size_t n;
 	struct arena arena;
 };
+
+/* The last eight bytes of the MD5 of a text, modulo modulus, as Prometheus has it. -ENOTSUP: libcrypto has no MD5. */
+int hashmod(struct str s, uint64_t modulus, uint64_t *ret);

@@ -138,6 +138,23 @@ static void test_lowercase_and_uppercase(void **state)
 	        "s a=eu-1 b=EU-1");
 }
 
+/* The results are those of Prometheus' own tests. */
+static void test_hashmod_deals_out(void **state)
+{
+	becomes("[{\"source_labels\":[\"c\"],\"target_label\":\"d\",\"action\":\"hashmod\",\"modulus\":1000}]", "s",
+	        "a=foo b=bar c=baz", "", "s a=foo b=bar c=baz d=976");
+	becomes("[{\"source_labels\":[\"a\"],\"target_label\":\"b\",\"action\":\"hashmod\",\"modulus\":1000}]", "s",
+	        "a=foo\nbar", "", "s a=foo\nbar b=734");
+	becomes("[{\"source_labels\":[\"pod\",\"x\"],\"target_label\":\"shard\",\"action\":\"hashmod\",\"modulus\":1000},"
+	        "{\"source_labels\":[\"shard\"],\"regex\":\"74\",\"action\":\"keep\"}]", "s",
+	        "pod=a x=b", "", "s pod=a shard=74 x=b");
+	refuses("[{\"source_labels\":[\"a\"],\"target_label\":\"b\",\"action\":\"hashmod\"}]", "modulus is not");
+	refuses("[{\"source_labels\":[\"a\"],\"target_label\":\"b\",\"action\":\"hashmod\",\"modulus\":0}]", "modulus is not");
+	refuses("[{\"source_labels\":[\"a\"],\"target_label\":\"b\",\"action\":\"hashmod\",\"modulus\":-3}]", "modulus is not");
+	refuses("[{\"source_labels\":[\"a\"],\"action\":\"hashmod\",\"modulus\":3}]", "target_label is missing");
+	refuses("[{\"target_label\":\"a\",\"action\":\"hashmod\",\"modulus\":3}]", "source_labels is missing");
+}
+
 static void test_the_path_stands_for_the_sender(void **state)
 {
 	becomes("[{\"target_label\":\"n\",\"replacement\":\"1\"}]", "s", "a=1 b=2", "a=3", "s a=3 b=2 n=1");
@@ -156,7 +173,6 @@ static void test_bad_rules_are_refused_with_place_and_reason(void **state)
 	refuses("[1]", "rule 1: is not an object");
 	refuses("[\n {\"action\": \"drop\",\n }]", "line 3, column");
 	refuses("[{\"action\":\"drop\",\"source_labels\":[\"a\"]},{\"action\":\"explode\"}]", "rule 2: unknown action \"explode\"");
-	refuses("[{\"action\":\"hashmod\"}]", "hashmod");
 	refuses("[{\"target\":\"a\"}]", "unknown field \"target\"");
 	refuses("[{\"action\":\"replace\"}]", "target_label is missing");
 	refuses("[{\"action\":\"keep\"}]", "source_labels is missing");
@@ -191,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_keep_and_drop),
 		cmocka_unit_test(test_labelmap_copies_by_name),
 		cmocka_unit_test(test_lowercase_and_uppercase),
+		cmocka_unit_test(test_hashmod_deals_out),
 		cmocka_unit_test(test_the_path_stands_for_the_sender),
 		cmocka_unit_test(test_rules_run_in_order),
 		cmocka_unit_test(test_bad_rules_are_refused_with_place_and_reason),
