@@ -121,6 +121,27 @@ static void lookup_failed(struct stat_call *sc, struct node *dir, int e, const s
 	call_unref(&sc->call);
 }
 
+/* Takes the node. */
+static int enter(struct stat_call *sc, struct node *dir, struct node *node, struct error *err)
+{
+	struct fs *fs = sc->call.fs;
+	struct node_attr attr;
+	node_attr(node, &attr);
+	if (!attr.editable) {
+		sc->in = fs_enter(fs, sc->dir->ino, sc->name, node);
+		return sc->in ? 0 : -ENOMEM;
+	}
+	_upload_ struct upload *up = NULL;
+	_cleanup_(content_unrefp) struct content *c = node_content(fs->tree, node);
+	struct upload_place place = { .dir = sc->dir->ino, .node = dir, .name = sc->name };
+	struct stat st = { .st_mode = 0644 & ~fs->opts->umask, .st_uid = fs->uid, .st_gid = fs->gid };
+	int e = upload_of_text(fs->uploads, &place, &st, (struct slice){ c->data, c->len }, &up, err);
+	node_unref(node);
+	if (!e && !(sc->in = fs_enter_upload(fs, sc->dir->ino, sc->name, up)))
+		e = -ENOMEM;
+	return e;
+}
+
 static void run_lookup(struct call *c)
 {
 	struct stat_call *sc = (struct stat_call *)c;
@@ -133,12 +154,11 @@ static void run_lookup(struct call *c)
 		lookup_failed(sc, dir, e, &err);
 		return;
 	}
-	sc->in = fs_enter(fs, sc->dir->ino, sc->name, found);
-	if (!sc->in) {
-		lookup_failed(sc, dir, -ENOMEM, &err);
-		return;
-	}
-	stat_finish(sc);
+	e = enter(sc, dir, found, &err);
+	if (e)
+		lookup_failed(sc, dir, e, &err);
+	else
+		stat_finish(sc);
 }
 
 /*
@@ -164,7 +184,7 @@ static void lookup_expire(struct call *c)
 static bool lookup_upload(struct fs *fs, fuse_req_t req, struct inode *dir, const char *name)
 {
 	_upload_ struct upload *up = upload_find(fs->uploads, dir->ino, name);
-	struct inode *in = up ? fs_enter_upload(fs, dir->ino, name, up) : NULL;
+	struct inode *in = up && !upload_follows_store(up) ? fs_enter_upload(fs, dir->ino, name, up) : NULL;
 	if (in)
 		fs_reply_entry(fs, req, in);
 	else if (dir->kind == INODE_UPLOAD)
@@ -176,17 +196,18 @@ static bool lookup_upload(struct fs *fs, fuse_req_t req, struct inode *dir, cons
 /*
  * The counts in /.profilefs/ change at each look, and a new content is a new inode; but programs that copy
  * look twice and want to meet the same file. So a name there keeps its inode for a second; `errors`, which
- * people read at once, does not.
+ * people read at once, does not, nor what can be written.
  */
 static bool lookup_counts(struct fs *fs, fuse_req_t req, struct inode *dir, const char *name)
 {
 	if (dir->parent != FUSE_ROOT_ID || strcmp(dir->name, ".profilefs") || !strcmp(name, "errors"))
 		return false;
 	struct inode *in = inode_recent(fs->inodes, dir->ino, name, NS_PER_S);
-	if (in)
+	bool made = in && in->kind != INODE_UPLOAD;
+	if (made)
 		fs_reply_entry(fs, req, in);
 	inode_put(fs->inodes, in);
-	return in;
+	return made;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "../core/db/debuginfo.h"
+#include "../core/paths/recording.h"
 #include "upload_state.h"
 #include "writer.h"
 
@@ -166,7 +167,7 @@ static int judge(struct upload *up, const void *data, size_t n, uint64_t offset,
 	if (!head.len)
 		return 0;
 	up->judged = head.len;
-	return up->target.debuginfo ? 0 : format_judge(head, false, err);
+	return up->target.takes == TAKES_PROFILES ? format_judge(head, false, err) : 0;
 }
 
 static bool is_temporary(struct upload *up)
@@ -177,11 +178,16 @@ static bool is_temporary(struct upload *up)
 	return temporary;
 }
 
+static uint64_t size_max(const struct upload *up)
+{
+	return up->target.takes == TAKES_RULES ? RECORDING_MAX_BYTES : UPLOAD_MAX;
+}
+
 static int write_bounds(struct upload *up, size_t n, uint64_t offset, struct error *err)
 {
 	uint64_t end;
-	if (__builtin_add_overflow(offset, n, &end) || end - MIN(end, up->taken) > UPLOAD_MAX)
-		return error_set(err, -EFBIG, "a file may hold %llu MiB", (unsigned long long)(UPLOAD_MAX >> 20));
+	if (__builtin_add_overflow(offset, n, &end) || end - MIN(end, up->taken) > size_max(up))
+		return error_set(err, -EFBIG, "a file may hold %llu MiB", (unsigned long long)(size_max(up) >> 20));
 	if (offset < up->taken)
 		return error_set(err, -EINVAL, "the first %llu bytes are in the database already: "
 		                               "append, or write a new file", (unsigned long long)up->taken);
@@ -345,15 +351,37 @@ static int take_profiles(struct upload *up, const char *name, struct error *err)
 	return map.bytes.len ? ingest(up, map.bytes, &opts, err) : 0;
 }
 
+static int take_rules(struct upload *up, struct error *err)
+{
+	_spool_map_ struct spool_map map;
+	int e = spool_map(&up->file, 0, &map);
+	if (e)
+		return error_set(err, e, "cannot read the spooled bytes: %s", strerror(err_errno(e)));
+	struct str text = { (const char *)map.bytes.data, map.bytes.len };
+	return text.len ? recordings_set(up->table->fs->db, text, err) : 0;
+}
+
+static int take(struct upload *up, const char *name, struct error *err)
+{
+	switch (up->target.takes) {
+	case TAKES_DEBUGINFO:
+		return take_debuginfo(up, err);
+	case TAKES_RULES:
+		return take_rules(up, err);
+	default:
+		return take_profiles(up, name, err);
+	}
+}
+
 /* Validates everything behind `taken` and writes it to the database; durable on 0. */
 static int take_in(struct upload *up, const char *name, struct error *err)
 {
-	int e = up->target.debuginfo ? take_debuginfo(up, err) : take_profiles(up, name, err);
+	int e = take(up, name, err);
 	if (e) {
 		up->refused = err_errno(e) == EINVAL || err_errno(e) == EFBIG ? e : 0;
 		return e;
 	}
-	up->taken = up->file.size;
+	up->taken = up->target.takes == TAKES_RULES ? 0 : up->file.size; /* rules may be written over */
 	up->prefix = up->judged = 0;
 	up->dirty = false;
 	fs_count(&up->table->fs->counts.files_written);
@@ -533,7 +561,7 @@ static int resize(struct upload *up, uint64_t size, struct error *err)
 	if (size && size < up->taken)
 		return error_set(err, -EINVAL, "the first %llu bytes are in the database already",
 		                 (unsigned long long)up->taken);
-	int e = size > up->taken && size - up->taken > UPLOAD_MAX ? -EFBIG : 0;
+	int e = size > up->taken && size - up->taken > size_max(up) ? -EFBIG : 0;
 	if (!e)
 		e = spool_truncate(&up->table->spool, &up->file, size);
 	if (e)
@@ -587,7 +615,7 @@ static bool becomes_visible(struct upload *up, const struct upload_place *to)
 	pthread_mutex_lock(&up->table->lock);
 	bool was = upload_temporary(up) && !up->writers && !up->killed;
 	pthread_mutex_unlock(&up->table->lock);
-	return was && !to->folder && !upload_name_temporary(to->name);
+	return was && !to->folder && !upload_name_waits(up, to->name);
 }
 
 static int rename_to(struct upload *up, const struct upload_place *to, bool no_replace, struct error *err)
@@ -598,7 +626,11 @@ static int rename_to(struct upload *up, const struct upload_place *to, bool no_r
 		if (e)
 			fs_count(&up->table->fs->counts.files_refused);
 	}
-	return e ? e : uploads_move(up->table, up, to, no_replace, false, err);
+	if (!e)
+		e = uploads_move(up->table, up, to, no_replace, false, err);
+	if (!e && !target_takes_name(&up->target, to->name))
+		up->dirty = true; /* a backup of rules is set once more, should it get their name again */
+	return e;
 }
 
 static void run_rename(struct call *c)

@@ -29,6 +29,8 @@ DEFINE_CLEANUP(struct upload *, upload_unref);
 
 /* Whether this name is an editor's or a copying program's, and waits for a rename to a visible one. */
 bool upload_name_temporary(const char *name);
+/* Likewise in its directory, which may take other names alone. */
+bool upload_name_waits(const struct upload *up, const char *name);
 
 /* ---- names ---- */
 
@@ -57,6 +59,17 @@ const char *upload_link(const struct upload *up); /* borrowed from up */
 void upload_stat(struct upload *up, struct stat *ret);
 /* chmod, chown, utimes; without FUSE_SET_ATTR_SIZE. */
 void upload_setattr(struct upload *up, const struct stat *st, int to_set);
+
+/* ---- files of the tree that are written whole (upload_text.c) ---- */
+
+/* Whether what the store has must be asked for before this name is answered. */
+bool upload_follows_store(struct upload *up);
+/*
+ * Finds or makes what stands for a file of the tree that is editable, with the bytes that the store has. Takes nothing.
+ * -ENOENT where the name has just been taken away. New reference.
+ */
+int upload_of_text(struct uploads *us, const struct upload_place *place, const struct stat *st, struct slice bytes,
+                   struct upload **ret, struct error *err);
 
 /* ---- bytes: each answers the request, now or later ---- */
 

@@ -24,6 +24,7 @@ struct uploads {
 	struct upload *names[UPLOAD_BUCKETS];
 	struct upload *idle_first, **idle_last; /* closed ones, the longest first */
 	size_t n_idle;
+	int64_t text_moved; /* upload_text.c: when its name was last taken away */
 };
 
 /*
@@ -81,6 +82,9 @@ int uploads_move(struct uploads *us, struct upload *up, const struct upload_plac
                  struct error *err);
 /* "/service/region=eu/name". */
 void upload_path(struct upload *up, char *ret, size_t size);
+
+/* Under the table's lock: the name was unlinked or renamed. */
+void upload_text_moved(struct upload *up, const char *name);
 
 bool upload_take_turn(struct upload *up); /* false: it is busy */
 void upload_end_turn(struct upload *up);

@@ -35,9 +35,14 @@ bool upload_name_temporary(const char *name)
 	return name[0] == '.' || autosave || !strcmp(name, "4913");
 }
 
+bool upload_name_waits(const struct upload *up, const char *name)
+{
+	return upload_name_temporary(name) || !target_takes_name(&up->target, name);
+}
+
 bool upload_temporary(const struct upload *up)
 {
-	return up->dir != up->home || upload_name_temporary(up->name);
+	return up->dir != up->home || upload_name_waits(up, up->name);
 }
 
 /* ---- names, under lock ---- */
@@ -266,11 +271,12 @@ static int inherit(struct upload *up, const struct upload_place *place, struct e
 	return up->home_path ? target_of(place->node, &up->target, err) : -ENOMEM;
 }
 
-static int check_name(const struct upload_place *place, enum upload_kind kind, struct error *err)
+static int check_name(const struct upload *up, const struct upload_place *place, struct error *err)
 {
+	enum upload_kind kind = up->kind;
 	bool temporary = place->folder || upload_name_temporary(place->name);
 	if (kind == UPLOAD_FILE) {
-		int e = temporary ? 0 : tree_name_allowed(place->name, err);
+		int e = temporary ? 0 : target_allows(&up->target, place->name, err);
 		return e == ERR_PATH ? -EISDIR : e;
 	}
 	if (temporary && !place->folder)
@@ -303,11 +309,10 @@ static struct upload *upload_alloc(struct uploads *us, const struct upload_place
 int upload_make(struct uploads *us, const struct upload_place *place, enum upload_kind kind, const struct stat *st,
                 const char *link_target, struct upload **ret, struct error *err)
 {
-	int e = check_name(place, kind, err);
-	if (e)
-		return e;
 	_upload_ struct upload *up = upload_alloc(us, place, kind, st, link_target);
-	e = up ? inherit(up, place, err) : -ENOMEM;
+	int e = up ? inherit(up, place, err) : -ENOMEM;
+	if (!e)
+		e = check_name(up, place, err);
 	if (e)
 		return e;
 	up->ino = inode_unique(us->fs->inodes, place->dir, place->name);
@@ -343,6 +348,7 @@ int upload_unlink(struct uploads *us, uint64_t dir, const char *name)
 	if (!e) {
 		upload_not_idle(up);
 		name_remove(us, up);
+		upload_text_moved(up, name);
 	}
 	pthread_mutex_unlock(&us->lock);
 	if (!e)
@@ -391,7 +397,7 @@ static int move_check(struct uploads *us, struct upload *up, const struct upload
 int uploads_move(struct uploads *us, struct upload *up, const struct upload_place *to, bool no_replace, bool check_only,
                  struct error *err)
 {
-	int e = check_name(to, up->kind, err);
+	int e = check_name(up, to, err);
 	_free_ char *name = e ? NULL : strdup(to->name);
 	if (!name)
 		return e ? e : -ENOMEM;
@@ -405,6 +411,7 @@ int uploads_move(struct uploads *us, struct upload *up, const struct upload_plac
 	}
 	if (move) {
 		name_remove(us, up);
+		upload_text_moved(up, up->name);
 		free(up->name);
 		up->name = TAKE_PTR(name);
 		up->dir = to->dir;

@@ -81,7 +81,7 @@ int rules_set(struct db *db, struct str json, struct error *err)
 	int e = relabel_parse((struct slice){ (const uint8_t *)json.s, json.len }, &r, err);
 	if (e)
 		return e;
-	e = settings_set(db, RULES_MEMBER, relabel_count(r) ? json : STR(""), err);
+	e = settings_set_text(db, RULES_MEMBER, relabel_count(r) ? json : STR(""), err);
 	pthread_mutex_lock(&db->rules_lock);
 	rules_unref(db->rules);
 	db->rules = NULL;

@@ -193,33 +193,88 @@ static int set(struct db *db, int (*change)(json_t *root, void *ctx), void *ctx,
 	return r;
 }
 
+#define TEXT_NAME_MAX 64
+#define TEXT_NAME_END "_text"
+
 struct member {
 	const char *name;
 	json_t *value; /* NULL: remove */
+	json_t *text;  /* of the member that keeps what value was read from; NULL: remove */
 };
+
+static const char *text_name(const char *member, char ret[TEXT_NAME_MAX])
+{
+	snprintf(ret, TEXT_NAME_MAX, "%s" TEXT_NAME_END, member);
+	return ret;
+}
+
+static int put_member(json_t *root, const char *name, json_t *value)
+{
+	if (value)
+		return json_object_set(root, name, value) < 0 ? -ENOMEM : 0;
+	json_object_del(root, name);
+	return 0;
+}
 
 static int change_member(json_t *root, void *ctx)
 {
 	struct member *m = ctx;
-	if (!m->value) {
-		json_object_del(root, m->name);
-		return 0;
-	}
-	return json_object_set(root, m->name, m->value) < 0 ? -ENOMEM : 0;
+	char name[TEXT_NAME_MAX];
+	int r = put_member(root, m->name, m->value);
+	return r ? r : put_member(root, text_name(m->name, name), m->text);
 }
 
-int settings_set(struct db *db, const char *member, struct str json, struct error *err)
+static int set_member(struct db *db, const char *member, struct str json, bool keep_text, struct error *err)
 {
 	json_error_t why;
 	struct member m = { .name = member };
 	if (json.len) {
 		m.value = json_loadb(json.s, json.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
 		if (!m.value)
-			return error_set(err, -EINVAL, "not JSON: %s, line %d", why.text, why.line);
+			return error_set(err, -EINVAL, "not JSON: line %d, column %d: %s", why.line, why.column,
+			                 why.text);
 	}
-	int r = set(db, change_member, &m, err);
+	m.text = m.value && keep_text ? json_stringn(json.s, json.len) : NULL;
+	int r = m.value && keep_text && !m.text ? -ENOMEM : set(db, change_member, &m, err);
 	json_decref(m.value);
+	json_decref(m.text);
 	return r;
+}
+
+int settings_set(struct db *db, const char *member, struct str json, struct error *err)
+{
+	return set_member(db, member, json, false, err);
+}
+
+int settings_set_text(struct db *db, const char *member, struct str json, struct error *err)
+{
+	return set_member(db, member, json, true, err);
+}
+
+/* Whether the text that is kept reads as the value. */
+static bool text_holds(const json_t *text, const json_t *value)
+{
+	_json_ref_ json_t *read = json_loadb(json_string_value(text), json_string_length(text), JSON_DECODE_ANY, NULL);
+	return read && json_equal(read, value);
+}
+
+int settings_get_text(struct db *db, const char *member, int64_t max_age, struct buf *out, struct error *err)
+{
+	_json_ref_ json_t *root = NULL;
+	uint64_t version;
+	char name[TEXT_NAME_MAX];
+	int r = load(db, max_age, &root, &version, err);
+	const json_t *value = r == 0 ? json_object_get(root, member) : NULL;
+	const json_t *text = value ? json_object_get(root, text_name(member, name)) : NULL;
+	if (!value)
+		return r;
+	if (json_is_string(text) && text_holds(text, value)) {
+		buf_put(out, json_string_value(text), json_string_length(text));
+		return buf_err(out);
+	}
+	r = put_json(value, out);
+	buf_putc(out, '\n');
+	return r ? r : buf_err(out);
 }
 
 /* ---- retention ---- */

@@ -20,6 +20,14 @@ int settings_get(struct db *db, const char *member, int64_t max_age, struct buf 
 /* Sets a member to a JSON value, or removes it where that is empty; the others stay as they are. */
 int settings_set(struct db *db, const char *member, struct str json, struct error *err);
 
+/*
+ * A member that people write: the text it was read from is kept beside it, byte for byte, in the member NAME_text. It
+ * holds as long as it reads as the value; who knows nothing of it and sets the value alone makes it worthless.
+ */
+int settings_set_text(struct db *db, const char *member, struct str json, struct error *err);
+/* Appends that text, or else the value and a newline; nothing where there is none. */
+int settings_get_text(struct db *db, const char *member, int64_t max_age, struct buf *out, struct error *err);
+
 /* ---- the member "retention" ---- */
 
 struct retention {

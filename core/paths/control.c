@@ -168,7 +168,7 @@ static void put_readme(struct tree *t, struct buf *out)
 	              "errors        why something was refused or failed, newest last\n"
 	              "queries       what was rendered and what it cost, newest last\n"
 	              "debuginfo/    ELF files copied here give names and lines to frames without symbols\n"
-	              "rules.json    the rules by which metrics are made from profiles\n"
+	              "rules.json    the rules by which metrics are made from profiles; to be written\n"
 	              "rules.prom    their newest values\n"
 	              "search/       NAME.tsv: which services call the function NAME, over the last 7 days\n"
 	              "metrics.prom  the same counts for a monitoring system (OpenMetrics)\n");
@@ -261,9 +261,7 @@ static void put_queries(struct tree *t, struct buf *out)
 
 static int put_rules(struct tree *t, struct buf *out, struct error *err)
 {
-	int e = recordings_text(t->db, out, err);
-	buf_putc(out, '\n');
-	return e;
+	return recordings_text(t->db, out, err);
 }
 
 static int put_recorded(struct tree *t, struct buf *out, struct error *err)
@@ -285,7 +283,7 @@ static const struct {
 	const char *name;
 	int (*put)(struct tree *t, struct buf *out, struct error *err);
 } asking[] = {
-	{ "rules.json", put_rules },
+	{ RULES_NAME, put_rules },
 	{ "rules.prom", put_recorded },
 };
 
@@ -352,7 +350,11 @@ int control_lookup(struct node *dir, const char *name, struct node **ret, struct
 		if (strcmp(asking[i].name, name))
 			continue;
 		int e = asking[i].put(t, &out, err);
-		return e ? e : control_file(dir, name, &out, ret, err);
+		if (!e)
+			e = control_file(dir, name, &out, ret, err);
+		if (!e)
+			(*ret)->editable = !t->opts.read_only && !strcmp(name, RULES_NAME);
+		return e;
 	}
 	if (!find_status(t->control, name, &status))
 		return error_set(err, ERR_PATH_ABSENT, "there is no '%.100s' here", name);

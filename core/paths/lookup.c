@@ -93,6 +93,15 @@ static int new_rendering(struct lookup *l, const struct rendering *r, struct sel
 	return 0;
 }
 
+/* One below .profilefs/ that takes files, and says nothing of them. */
+static int new_open_dir(struct lookup *l, enum place place, enum node_life life, struct node **ret, struct error *err)
+{
+	int e = new_dir(l, place, life, NULL, ret, err);
+	if (!e)
+		(*ret)->takes_files = !l->tree->opts.read_only;
+	return e;
+}
+
 /* ---- the root ---- */
 
 static int new_service(struct lookup *l, const char *service, struct node **ret, struct error *err)
@@ -146,7 +155,7 @@ static int lookup_service(struct lookup *l, struct node **ret, struct error *err
 static int lookup_root(struct lookup *l, struct node **ret, struct error *err)
 {
 	if (!strcmp(l->name, ".profilefs"))
-		return new_dir(l, PLACE_CONTROL, LIFE_DATA, NULL, ret, err);
+		return new_open_dir(l, PLACE_CONTROL, LIFE_DATA, ret, err);
 	if (!strcmp(l->name, "README.md"))
 		return control_readme(l->dir, ret, err);
 	if (!strcmp(l->name, "@all"))
@@ -530,15 +539,6 @@ static int lookup_search(struct lookup *l, struct node **ret, struct error *err)
 	return e ? e : new_rendering(l, &render_search, TAKE_PTR(sel), ret, err);
 }
 
-/* What is written there is stored and not shown: `profilefs debuginfo ls` lists it. */
-static int lookup_debuginfo(struct lookup *l, struct node **ret, struct error *err)
-{
-	int e = new_dir(l, PLACE_DEBUGINFO, LIFE_GRAMMAR, NULL, ret, err);
-	if (!e)
-		(*ret)->takes_files = !l->tree->opts.read_only;
-	return e;
-}
-
 static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 {
 	switch (l->dir->place) {
@@ -548,11 +548,11 @@ static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 		if (!strcmp(l->name, "search"))
 			return new_dir(l, PLACE_SEARCH, LIFE_GRAMMAR, NULL, ret, err);
 		if (!strcmp(l->name, "debuginfo"))
-			return lookup_debuginfo(l, ret, err);
+			return new_open_dir(l, PLACE_DEBUGINFO, LIFE_GRAMMAR, ret, err);
 		return control_lookup(l->dir, l->name, ret, err);
 	case PLACE_SEARCH:
 		return lookup_search(l, ret, err);
-	case PLACE_DEBUGINFO:
+	case PLACE_DEBUGINFO: /* what is written there is not shown: `profilefs debuginfo ls` lists it */
 		return absent(l, err);
 	case PLACE_BY:
 		return lookup_value(l, ret, err);

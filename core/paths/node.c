@@ -105,6 +105,7 @@ void node_attr(struct node *n, struct node_attr *ret)
 	} else {
 		ret->ino = n->ino;
 		ret->blocks = n->blocks;
+		ret->editable = n->editable;
 		ret->size_known = n->content || files_size(n->tree, n->ino, &ret->size);
 		if (n->content)
 			ret->size = n->content->len;

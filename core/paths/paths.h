@@ -43,6 +43,7 @@ struct node_attr {
 	bool size_known;
 	uint64_t blocks;  /* of 512 bytes */
 	bool takes_files; /* a directory above a TIME: writing into it ingests */
+	bool editable;    /* a file that may be written whole: its directory takes it under this name */
 };
 
 int tree_root(struct tree *t, struct node **ret, struct error *err);
@@ -111,14 +112,20 @@ DEFINE_CLEANUP(struct content *, content_unref);
 
 /* ---- writing ---- */
 
+enum target_takes {
+	TAKES_PROFILES,
+	TAKES_DEBUGINFO, /* ELF files, in .profilefs/debuginfo/: there is no service; nor in */
+	TAKES_RULES,     /* .profilefs/, which takes rules.json alone */
+};
+
 /* What a directory above a TIME says of files written into it; from the components of its path. */
 struct target {
+	enum target_takes takes;
 	char *service;
 	struct label *labels; /* of the path; owned */
 	size_t n_labels;
 	char *type, *unit, *kind;          /* NULL: as the file says */
 	enum temporality temporality;
-	bool debuginfo; /* ELF files, for .profilefs/debuginfo/: there is no service */
 };
 
 /* ERR_PATH_DENIED with the reason where the directory takes no files. */
@@ -136,6 +143,12 @@ int target_copy(const struct target *t, struct target *ret);
  * component.
  */
 int tree_name_allowed(const char *name, struct error *err);
+/*
+ * Likewise where the target is of: rules.json and what programs that save by renaming call it first; of these, no name
+ * but rules.json takes effect. ERR_PATH_DENIED for others.
+ */
+int target_allows(const struct target *t, const char *name, struct error *err);
+bool target_takes_name(const struct target *t, const char *name);
 /* A new service by mkdir: known to this tree until it has data or is forgotten. Names are raw. */
 int tree_add_service(struct tree *t, const char *name, struct error *err);
 int tree_forget_service(struct tree *t, const char *name);

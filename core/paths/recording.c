@@ -14,15 +14,18 @@ int recordings_set(struct db *db, struct str json, struct error *err)
 {
 	_recordings_ struct recordings r = { 0 };
 	int e = recordings_parse((struct slice){ (const uint8_t *)json.s, json.len }, &r, err);
-	return e ? e : settings_set(db, RECORDING_MEMBER, r.n ? json : STR(""), err);
+	if (e)
+		return e;
+	bool blank = !json.len || !memchr(json.s, '[', json.len); /* else it is an array */
+	return settings_set_text(db, RECORDING_MEMBER, blank ? STR("") : json, err);
 }
 
 int recordings_text(struct db *db, struct buf *out, struct error *err)
 {
 	size_t before = out->len;
-	int e = settings_get(db, RECORDING_MEMBER, VIEW_MAX_AGE, out, NULL, err);
+	int e = settings_get_text(db, RECORDING_MEMBER, VIEW_MAX_AGE, out, err);
 	if (!e && out->len == before)
-		buf_puts(out, "[]");
+		buf_puts(out, "[]\n");
 	return e ? e : buf_err(out);
 }
 

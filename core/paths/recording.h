@@ -31,9 +31,9 @@ int recordings_parse(struct slice json, struct recordings *ret, struct error *er
 void recordings_done(struct recordings *r);
 #define _recordings_ _cleanup_(recordings_done)
 
-/* Sets the rules, once they are seen to be good; an empty text or array removes them. */
+/* Sets the rules, once they are seen to be good; an empty text removes them. */
 int recordings_set(struct db *db, struct str json, struct error *err);
-/* Appends the rules as they were set; "[]" where there are none. */
+/* Appends the rules as they were set, byte for byte; "[]" where there are none. */
 int recordings_text(struct db *db, struct buf *out, struct error *err);
 
 /*

@@ -124,7 +124,8 @@ static int denied(const struct node *dir, struct error *err)
 		return error_set(err, ERR_PATH_DENIED,
 		                 "files are written into a service: mkdir SERVICE, then cp FILE SERVICE/");
 	if (!service)
-		return error_set(err, ERR_PATH_DENIED, "no files are taken in .profilefs but in debuginfo/");
+		return error_set(err, ERR_PATH_DENIED, "no files are taken here; .profilefs/ takes rules.json and "
+		                 "debuginfo/");
 	if (node_is_all(service))
 		return error_set(err, ERR_PATH_DENIED, "files are written into one service, not into @all");
 	if (dir->place == PLACE_SERVICE)
@@ -141,8 +142,10 @@ int target_of(struct node *dir, struct target *ret, struct error *err)
 	size_t n = 0;
 	for (const struct node *p = dir; p->depth > 1; p = p->parent)
 		chain[n++] = p;
-	struct target t = { .debuginfo = dir->place == PLACE_DEBUGINFO };
-	int e = t.debuginfo ? 0 : set_string(&t.service, str_of(node_selection(node_service(dir))->service));
+	struct target t = { .takes = dir->place == PLACE_DEBUGINFO ? TAKES_DEBUGINFO
+		                     : dir->place == PLACE_CONTROL ? TAKES_RULES : TAKES_PROFILES };
+	const struct node *service = node_service(dir);
+	int e = service ? set_string(&t.service, str_of(node_selection(service)->service)) : 0;
 	while (!e && n > 0)
 		e = set_component(&t, &chain[--n]->component);
 	if (e)
@@ -209,7 +212,7 @@ static int copy_optional(const char *s, char **ret)
 
 int target_copy(const struct target *t, struct target *ret)
 {
-	struct target c = { .temporality = t->temporality, .debuginfo = t->debuginfo };
+	struct target c = { .temporality = t->temporality, .takes = t->takes };
 	int e = copy_optional(t->service, &c.service);
 	if (!e)
 		e = copy_optional(t->type, &c.type);
@@ -236,4 +239,26 @@ int tree_name_allowed(const char *name, struct error *err)
 	if (c.kind == COMPONENT_NAME || c.kind == COMPONENT_RENDERING)
 		return 0;
 	return error_set(err, -EISDIR, "'%.100s' reads as %s; name it cpu.pb.gz", name, component_word(c.kind));
+}
+
+bool target_takes_name(const struct target *t, const char *name)
+{
+	return t->takes != TAKES_RULES || !strcmp(name, RULES_NAME);
+}
+
+/* As sed -i, and whoever appends to the name, write a file before it gets its name. */
+static bool is_staged(const char *name)
+{
+	static const char sed[] = "sed";
+	bool of_sed = !strncmp(name, sed, strlen(sed)) && strlen(name) == strlen(sed) + 6;
+	return of_sed || !strncmp(name, RULES_NAME, strlen(RULES_NAME));
+}
+
+int target_allows(const struct target *t, const char *name, struct error *err)
+{
+	if (t->takes != TAKES_RULES)
+		return tree_name_allowed(name, err);
+	if (target_takes_name(t, name) || is_staged(name))
+		return 0;
+	return error_set(err, ERR_PATH_DENIED, ".profilefs/ takes " RULES_NAME " alone");
 }

@@ -11,6 +11,7 @@
 #include "paths.h"
 
 #define NODE_DEPTH_MAX 64
+#define RULES_NAME "rules.json"
 #define PRINT_LEN 16
 
 struct plans;
@@ -69,6 +70,7 @@ struct node {
 	uint8_t print[PRINT_LEN];   /* of the plan that it was found with */
 	struct ulid id;
 	struct content *content;    /* FILE_FIXED */
+	bool editable;
 	struct query *held;         /* of node_hold(); with the next under the lock of tree->files */
 	unsigned holds;
 };

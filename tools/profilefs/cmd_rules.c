@@ -18,9 +18,9 @@ struct text {
 
 static int relabel_text(struct db *db, struct buf *out, struct error *err)
 {
-	int e = settings_get(db, RULES_MEMBER, 0, out, NULL, err);
+	int e = settings_get_text(db, RULES_MEMBER, 0, out, err);
 	if (!e && !out->len)
-		buf_puts(out, "[]");
+		buf_puts(out, "[]\n");
 	return e;
 }
 
@@ -33,7 +33,6 @@ static int show(struct session *s, const struct text *t, const char *store)
 	int e = t->get(s->db, &text, &err);
 	if (e)
 		return fail(store, e, &err);
-	buf_putc(&text, '\n');
 	return put_buf(&text);
 }
 

@@ -274,6 +274,38 @@ static void settings_are_changed_member_by_member(void **state)
 	world_done(&w);
 }
 
+static void a_text_is_kept_while_it_reads_as_the_value(void **state)
+{
+	(void)state;
+	struct world w;
+	struct buf out = BUF_INIT(LIMIT);
+	struct str text = STR("[ 1,\n  2 ] ");
+	world_init(&w);
+	struct db *x = world_open(&w);
+	assert_int_equal(settings_set_text(x, "rules", text, NULL), 0);
+	assert_int_equal(settings_set_text(x, "rules", STR("[1"), NULL), -EINVAL);
+	assert_int_equal(settings_get_text(x, "rules", 0, &out, NULL), 0);
+	assert_true(out.len == text.len && !memcmp(out.data, text.s, text.len));
+	buf_reset(&out);
+	assert_int_equal(settings_get(x, "rules", 0, &out, NULL, NULL), 0);
+	assert_true(out.len == 5 && !memcmp(out.data, "[1,2]", 5));
+	/* A program that knows no texts changes the value. */
+	_free_ char *kept = strdup("\"[ 1,\\n  2 ] \"");
+	assert_int_equal(settings_set(x, "rules", STR("[3]"), NULL), 0);
+	assert_int_equal(settings_set(x, "rules_text", str_of(kept), NULL), 0);
+	buf_reset(&out);
+	assert_int_equal(settings_get_text(x, "rules", 0, &out, NULL), 0);
+	assert_true(out.len == 4 && !memcmp(out.data, "[3]\n", 4));
+	assert_int_equal(settings_set_text(x, "rules", STR(""), NULL), 0);
+	buf_reset(&out);
+	assert_int_equal(settings_get_text(x, "rules", 0, &out, NULL), 0);
+	assert_int_equal(settings_get(x, "rules_text", 0, &out, NULL, NULL), 0);
+	assert_int_equal(out.len, 0);
+	buf_done(&out);
+	db_close(x);
+	world_done(&w);
+}
+
 static void days_expire_by_age_and_by_size(void **state)
 {
 	(void)state;
@@ -569,6 +601,7 @@ int main(void)
 		cmocka_unit_test(what_is_deleted_is_gone_for_every_reader_and_may_come_again),
 		cmocka_unit_test(any_call_of_a_deletion_may_fail),
 		cmocka_unit_test(settings_are_changed_member_by_member),
+		cmocka_unit_test(a_text_is_kept_while_it_reads_as_the_value),
 		cmocka_unit_test(days_expire_by_age_and_by_size),
 		cmocka_unit_test(damage_is_found_and_named),
 		cmocka_unit_test(an_orphan_is_found_and_condemned),

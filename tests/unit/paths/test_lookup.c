@@ -297,7 +297,9 @@ static void only_directories_above_a_time_take_files(void **state)
 		{ "/checkout/2026-11-22", false },
 		{ "/@all", false },
 		{ "/@all/pod=a", false },
-		{ "/.profilefs", false },
+		{ "/.profilefs", true },
+		{ "/.profilefs/debuginfo", true },
+		{ "/.profilefs/search", false },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(node_unrefp) struct node *n = must_walk(*state, cases[i].path, false);
