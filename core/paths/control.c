@@ -14,6 +14,7 @@
 #define QUERIES_MAX 200
 #define STATUS_MAX 32
 #define FILE_BYTES_MAX ((size_t)4 << 20)
+#define ASKED_BYTES_MAX ((size_t)64 << 20)
 #define LINE_MAX_BYTES 2048
 
 /* The newest lines of something; older ones go. */
@@ -349,6 +350,7 @@ int control_lookup(struct node *dir, const char *name, struct node **ret, struct
 	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
 		if (strcmp(asking[i].name, name))
 			continue;
+		out.max = ASKED_BYTES_MAX;
 		int e = asking[i].put(t, &out, err);
 		if (!e)
 			e = control_file(dir, name, &out, ret, err);

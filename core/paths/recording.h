@@ -15,9 +15,10 @@
 struct recording {
 	const char *name;     /* of the metrics: their names begin with it */
 	const char *select;   /* SERVICE/TYPE and what narrows it, as typed in a path without a time */
-	const char *by;       /* label; NULL */
+	const char *by;       /* label, or several with BY_BETWEEN between them; NULL */
 	const char *function; /* NULL: all */
 	bool regex, self;     /* function is a regular expression on names; what ends in it, not what has it */
+	int64_t step;         /* ns */
 };
 
 struct recordings {
@@ -38,6 +39,16 @@ int recordings_text(struct db *db, struct buf *out, struct error *err);
 
 /*
  * Appends the newest values of all rules in the text format of Prometheus: of each series the newest step that has
- * ended and has data, of the last five. A rule whose service or type is not there has no values.
+ * ended and has data, of the last five. A rule whose service or type is not there has no values; one that cannot be
+ * computed is a comment with the reason. What cannot have changed since the last call on this tree is not computed
+ * again.
  */
 int recordings_render(struct tree *t, const struct cancel *cancel, struct buf *out, struct error *err);
+
+/*
+ * The values of one rule in the steps that begin in [from, to), which are multiples of its step: calls fn for each
+ * series that has any. What profiles from before have in these steps is among them, for as far back as an hour.
+ * ERR_LIMIT: of fewer steps at once it can be done.
+ */
+int recording_series(struct tree *t, const struct recording *r, int64_t from, int64_t to, const struct cancel *cancel,
+                     metric_fn fn, void *ctx, struct error *err);

@@ -11,6 +11,7 @@
 
 #define NAME_MAX_BYTES 200
 #define SELECT_MAX_BYTES 4096
+#define STEP_DEFAULT NS_PER_MIN
 
 struct parser {
 	const struct json *json;
@@ -46,6 +47,48 @@ static int text_field(const struct parser *p, const char *name, const char **ret
 	if (!s.len || memchr(s.s, '\0', s.len))
 		return bad(p, v, "\"%s\" is not a text", name);
 	*ret = arena_strndup(&p->to->arena, s.s, s.len);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static bool has_part(const struct buf *list, struct str part)
+{
+	struct str rest = { list->len ? (const char *)list->data : "", list->len };
+	while (rest.len)
+		if (str_eq(by_next(&rest), part))
+			return true;
+	return false;
+}
+
+static int by_label(const struct parser *p, uint32_t at, struct buf *list)
+{
+	struct str s = json_str(p->json, at);
+	if (!s.len || memchr(s.s, '\0', s.len) || memchr(s.s, BY_BETWEEN, s.len))
+		return bad(p, at, "\"by\" is a label, or an array of labels");
+	if (has_part(list, s))
+		return bad(p, at, "\"by\" has '%.*s' twice", (int)MIN(s.len, (size_t)100), s.s);
+	if (list->len)
+		buf_putc(list, BY_BETWEEN);
+	buf_put(list, s.s, s.len);
+	return 0;
+}
+
+static int by_field(const struct parser *p, const char **ret)
+{
+	_buf_ struct buf list = BUF_INIT(SELECT_MAX_BYTES);
+	uint32_t v = json_get(p->json, p->rule, "by");
+	int e = 0;
+	if (!v)
+		return 0;
+	if (json_kind(p->json, v) != JSON_ARRAY)
+		e = by_label(p, v, &list);
+	else if (!json_count(p->json, v) || json_count(p->json, v) > RULE_BY_MAX)
+		e = bad(p, v, "\"by\" has 1 to %d labels", RULE_BY_MAX);
+	else
+		for (uint32_t i = json_first(p->json, v); i && !e; i = json_next(p->json, v, i))
+			e = by_label(p, i, &list);
+	if (e || buf_err(&list))
+		return e ? e : bad(p, v, "\"by\" is too long");
+	*ret = arena_strndup(&p->to->arena, (const char *)list.data, list.len);
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -92,7 +135,7 @@ static int check_component(struct selection *sel, const char *text, unsigned *ty
 	return narrow(sel, &c, false, err);
 }
 
-static int check_components(char *text, struct error *err)
+static int check_components(char *text, int64_t *ret_step, struct error *err)
 {
 	_cleanup_(selection_freep) struct selection *sel = selection_new();
 	unsigned types = 0;
@@ -106,10 +149,12 @@ static int check_components(char *text, struct error *err)
 		e = check_component(sel, c, &types, err);
 	if (!e && !types)
 		e = error_set(err, ERR_PATH, "a selection is SERVICE/TYPE, and this has no type");
+	if (!e)
+		*ret_step = sel->options.step ? sel->options.step : STEP_DEFAULT;
 	return e;
 }
 
-static int check_select(const struct parser *p, const struct recording *r)
+static int check_select(const struct parser *p, struct recording *r)
 {
 	struct error why = { 0 };
 	char text[SELECT_MAX_BYTES];
@@ -119,7 +164,7 @@ static int check_select(const struct parser *p, const struct recording *r)
 	if (strlen(r->select) >= sizeof text)
 		return bad(p, at, "\"select\" is longer than %d bytes", SELECT_MAX_BYTES - 1);
 	strcpy(text, r->select);
-	int e = check_components(text, &why);
+	int e = check_components(text, &r->step, &why);
 	return e && e != -ENOMEM ? bad(p, at, "%s", error_text(&why, e)) : e;
 }
 
@@ -174,7 +219,7 @@ static int parse_rule(const struct parser *p)
 	if (!e)
 		e = text_field(p, "select", &r.select);
 	if (!e)
-		e = text_field(p, "by", &r.by);
+		e = by_field(p, &r.by);
 	if (!e)
 		e = function_field(p, &r);
 	if (!e)

@@ -22,6 +22,8 @@ static int tree_parts(struct tree *t, struct error *err)
 	if (!e)
 		e = control_new(&t->control);
 	if (!e)
+		e = recorder_new(&t->recorder);
+	if (!e)
 		e = node_new(NULL, "", NODE_DIR, &t->root, err);
 	if (e)
 		return e;
@@ -56,6 +58,7 @@ void tree_free(struct tree *t)
 	plans_free(t->plans);
 	files_free(t->files);
 	control_free(t->control);
+	recorder_free(t->recorder);
 	for (size_t i = 0; i < t->added.n; i++)
 		free(t->added.v[i]);
 	VEC_DONE(&t->added);

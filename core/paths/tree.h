@@ -17,15 +17,17 @@
 struct plans;
 struct files;
 struct control;
+struct recorder;
 
 struct tree {
 	struct db *db;
 	struct tree_options opts;
 	struct node *root;
 	int64_t started;
-	struct plans *plans;     /* has its own lock, as the next two */
+	struct plans *plans;     /* has its own lock, as the next three */
 	struct files *files;
 	struct control *control;
+	struct recorder *recorder;
 	pthread_mutex_t lock;    /* guards added */
 	VEC(char *) added;       /* services made by mkdir, raw names, sorted */
 };
@@ -173,6 +175,11 @@ struct files_counts {
 	uint64_t renders, failures, cancelled, hits, cached_bytes, cached_files;
 };
 void files_counts(struct tree *t, struct files_counts *ret);
+
+/* ---- values of rules ---- */
+
+int recorder_new(struct recorder **ret);
+void recorder_free(struct recorder *r);
 
 /* ---- .profilefs/ ---- */
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define BY_NAME_MAX ((size_t)64 << 10)
+
 /*
  * One point per profile of the selection, by time, then id; and the values of the by-label. For a label of samples see
  * groups.c.
@@ -24,10 +26,48 @@ static int str_order(const void *a, const void *b)
 	return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-static struct str series_by(const struct query *q, const struct qseries *s)
+/* The values of several labels; what reads as the end of one shows as '?'. */
+static int join_values(struct query *q, const struct qseries *s, struct str *ret)
 {
+	_buf_ struct buf name = BUF_INIT(BY_NAME_MAX);
+	struct str rest = str_of(q->sel->by);
+	while (rest.len) {
+		struct str value = label_get(s->labels, s->n_labels, by_next(&rest));
+		for (size_t i = 0; i < value.len; i++)
+			buf_putc(&name, value.s[i] == BY_BETWEEN ? '?' : value.s[i]);
+		if (rest.len)
+			buf_putc(&name, BY_BETWEEN);
+	}
+	const char *copy = buf_err(&name) ? NULL : arena_strndup(&q->arena, (const char *)name.data, name.len);
+	*ret = (struct str){ copy, name.len };
+	return copy ? 0 : -ENOMEM;
+}
+
+static bool by_several(const struct query *q)
+{
+	return q->sel->by && strchr(q->sel->by, BY_BETWEEN);
+}
+
+static int series_by(struct query *q, const struct qseries *s, struct str *ret)
+{
+	if (by_several(q))
+		return join_values(q, s, ret);
 	struct str value = q->sel->by ? label_get(s->labels, s->n_labels, str_of(q->sel->by)) : (struct str){ 0 };
-	return value.s ? value : (struct str){ "", 0 };
+	*ret = value.s ? value : STR("");
+	return 0;
+}
+
+/* A profile has one value of each label, where there are several. */
+static int check_several(const struct query *q, struct error *err)
+{
+	struct str rest = by_several(q) ? str_of(q->sel->by) : (struct str){ 0 };
+	while (rest.len) {
+		struct str key = by_next(&rest);
+		if (match_sample_key(q, key))
+			return error_set(err, ERR_PATH, "'%.*s' is a label of samples: these can be grouped by alone",
+			                 (int)MIN(key.len, (size_t)100), key.s);
+	}
+	return 0;
 }
 
 static uint32_t group_find(const struct memo_points *m, struct str value)
@@ -37,23 +77,27 @@ static uint32_t group_find(const struct memo_points *m, struct str value)
 }
 
 /* The label's values over the series that profiles are of, sorted, once each. */
-static int groups_make(const struct query *q, struct memo_points *m)
+static int groups_make(struct query *q, struct memo_points *m)
 {
 	size_t n = q->series.n;
+	_free_ struct str *values = calloc(n + 1, sizeof *values);
 	m->groups = calloc(n + 1, sizeof *m->groups);
 	m->group_of = calloc(n + 1, sizeof *m->group_of);
-	if (!m->groups || !m->group_of)
+	if (!values || !m->groups || !m->group_of)
 		return -ENOMEM;
 	size_t all = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (series_by(q, &q->series.v[i], &values[i]) < 0)
+			return -ENOMEM;
 		if (q->series.v[i].used)
-			m->groups[all++] = series_by(q, &q->series.v[i]);
+			m->groups[all++] = values[i];
+	}
 	qsort(m->groups, all, sizeof *m->groups, str_order);
 	for (size_t i = 0; i < all; i++)
 		if (!i || !str_eq(m->groups[i], m->groups[m->n_groups - 1]))
 			m->groups[m->n_groups++] = m->groups[i];
 	for (size_t i = 0; i < n; i++)
-		m->group_of[i] = group_find(m, series_by(q, &q->series.v[i]));
+		m->group_of[i] = group_find(m, values[i]);
 	return 0;
 }
 
@@ -92,7 +136,9 @@ int points_make(struct query *q, const struct cancel *cancel, struct error *err)
 {
 	if (q->points)
 		return 0;
-	int r = values_rows(q, cancel, err);
+	int r = check_several(q, err);
+	if (r >= 0)
+		r = values_rows(q, cancel, err);
 	if (r < 0)
 		return r;
 	struct memo_points *m = calloc(1, sizeof *m);

@@ -3,6 +3,8 @@
 
 /* A set of profiles (and samples) named by a path, and how the renderings of it are made. Immutable once shared. */
 
+#include <string.h>
+
 #include "../base/buf.h"
 #include "../base/clock.h"
 #include "../base/ulid.h"
@@ -41,11 +43,24 @@ struct selection {
 	struct filter *filters;
 	size_t n_filters;
 	struct render_options options;
-	char *by;         /* label below by-LABEL; NULL */
+	char *by;         /* label below by-LABEL; NULL; several of a rule, with BY_BETWEEN between them */
 	bool has_id;
 	struct ulid id;   /* one profile */
 	struct selection *baseline; /* what stands after `vs`; NULL */
 };
+
+/* Also between the values in the name of a group by several labels. */
+#define BY_BETWEEN '\x1f'
+
+/* The first of the parts of `by`, or of such a name, taken off; "" where none is left. */
+static inline struct str by_next(struct str *rest)
+{
+	const char *end = rest->len ? memchr(rest->s, BY_BETWEEN, rest->len) : NULL;
+	struct str part = { rest->s, end ? (size_t)(end - rest->s) : rest->len };
+	size_t taken = part.len + (end != NULL);
+	*rest = (struct str){ rest->s + taken, rest->len - taken };
+	return part;
+}
 
 /* A deep copy (regular expressions are compiled again). New; NULL out of memory. */
 struct selection *selection_copy(const struct selection *s);

@@ -63,61 +63,138 @@ static void put_family(struct buf *out, const struct family *f)
 	buf_printf(out, "# HELP %.*s %s\n", n, name, f->help);
 }
 
-static void put_escaped(struct buf *out, struct str s)
+/* ---- labels ---- */
+
+#define LABELS_MAX (RULE_BY_MAX + 3)
+#define LABEL_BYTES_MAX ((size_t)1 << 20)
+
+/* Of one row: valid names, once each, and values in UTF-8. */
+struct row_labels {
+	struct arena arena;
+	struct label v[LABELS_MAX];
+	size_t n;
+};
+
+static void row_labels_done(struct row_labels *l)
+{
+	arena_done(&l->arena);
+}
+
+#define _row_labels_ _cleanup_(row_labels_done)
+
+static bool has_label(const struct row_labels *l, struct str key)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (str_eq(l->v[i].key, key))
+			return true;
+	return str_eq(key, STR("service")) || str_eq(key, STR("type")) || str_eq(key, STR("function"));
+}
+
+static void put_utf8(struct buf *out, struct str s)
 {
 	for (size_t i = 0; i < s.len;) {
 		size_t len = utf8_length(s.s + i, s.len - i);
-		if (!len)
-			buf_puts(out, NOT_UTF8);
-		else if (s.s[i] == '\n')
-			buf_puts(out, "\\n");
-		else if (s.s[i] == '\\' || s.s[i] == '"')
-			buf_printf(out, "\\%c", s.s[i]);
-		else
+		if (len)
 			buf_put(out, s.s + i, len);
+		else
+			buf_puts(out, NOT_UTF8);
 		i += MAX(len, (size_t)1);
 	}
 }
 
-static void put_label(struct buf *out, const char *key, struct str value)
+static int add_label(struct row_labels *l, struct str key, struct str value)
 {
-	buf_printf(out, "%s=\"", key);
-	put_escaped(out, value);
-	buf_putc(out, '"');
+	_buf_ struct buf text = BUF_INIT(LABEL_BYTES_MAX);
+	put_utf8(&text, value);
+	const char *k = arena_strndup(&l->arena, key.s, key.len);
+	const char *v = arena_strndup(&l->arena, text.len ? (const char *)text.data : "", text.len);
+	if (buf_err(&text) || !k || !v)
+		return -ENOMEM;
+	l->v[l->n++] = (struct label){ { k, key.len }, { v, text.len } };
+	return 0;
 }
 
-/* A label name that is valid, not reserved, and none of those that samples have. */
-static void put_by_name(struct buf *out, const char *by)
+/* The name is made valid, not reserved, and none of those that are there. */
+static int add_by_label(struct row_labels *l, struct str by, struct str value)
 {
-	bool taken = !strcmp(by, "service") || !strcmp(by, "type") || !strcmp(by, "function");
-	if (taken || !strncmp(by, "__", 2) || !by[0])
-		buf_puts(out, "label_");
-	put_sanitised(out, str_of(by), !out->len);
+	_buf_ struct buf name = BUF_INIT(4096);
+	struct str key = STR("");
+	for (unsigned prefixes = 0; prefixes <= LABELS_MAX && !buf_err(&name); prefixes++) {
+		buf_reset(&name);
+		for (unsigned i = 0; i < prefixes; i++)
+			buf_puts(&name, "label_");
+		put_sanitised(&name, by, !prefixes);
+		key = (struct str){ name.len ? (const char *)name.data : "", name.len };
+		if (key.len && strncmp(key.s, "__", MIN(key.len, (size_t)2)) && !has_label(l, key))
+			break;
+	}
+	return add_label(l, buf_err(&name) ? STR("label") : key, value);
 }
 
-static void put_labels(struct buf *out, const struct query_info *info, const struct selection *sel,
-                       struct str row)
+/* The selection's, or where that is of all, the label's. */
+static int add_service(struct row_labels *l, const struct selection *sel, struct str by, struct str row)
 {
-	buf_putc(out, '{');
-	bool by_service = sel->by && !sel->service && !strcmp(sel->by, "service");
-	if (by_service || sel->service) {
-		put_label(out, "service", by_service ? row : str_of(sel->service));
-		buf_putc(out, ',');
+	if (sel->service)
+		return add_label(l, STR("service"), str_of(sel->service));
+	while (by.len) {
+		struct str key = by_next(&by), value = by_next(&row);
+		if (str_eq(key, STR("service")))
+			return add_label(l, key, value);
 	}
-	put_label(out, "type", str_of(info->type));
-	if (sel->by && !by_service) {
-		_buf_ struct buf name = BUF_INIT(4096);
-		put_by_name(&name, sel->by);
-		buf_putc(&name, 0);
-		buf_putc(out, ',');
-		put_label(out, buf_err(&name) ? "label" : (const char *)name.data, row);
+	return 0;
+}
+
+/* The function that is named, whatever of it counts; NULL. */
+static const char *named_function(const struct selection *s)
+{
+	for (size_t i = s->n_filters; i-- > 0;)
+		if (s->filters[i].kind == FILTER_FUNCTION || s->filters[i].kind == FILTER_SELF)
+			return s->filters[i].text;
+	return NULL;
+}
+
+static int row_labels_of(struct query *q, struct str row, struct row_labels *ret)
+{
+	const struct selection *sel = query_selection(q);
+	struct str by = sel->by ? str_of(sel->by) : STR("");
+	const char *function = named_function(sel);
+	*ret = (struct row_labels){ .arena = ARENA_INIT(LABEL_BYTES_MAX) };
+	int e = add_service(ret, sel, by, row);
+	if (!e)
+		e = add_label(ret, STR("type"), str_of(query_info(q)->type));
+	while (!e && by.len && ret->n < LABELS_MAX - 1) {
+		struct str key = by_next(&by), value = by_next(&row);
+		if (sel->service || !str_eq(key, STR("service")))
+			e = add_by_label(ret, key, value);
 	}
-	const char *function = selection_function(sel);
-	if (function) {
-		buf_putc(out, ',');
-		put_label(out, "function", str_of(function));
+	return e || !function ? e : add_label(ret, STR("function"), str_of(function));
+}
+
+static void put_escaped(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.s[i] == '\n')
+			buf_puts(out, "\\n");
+		else if (s.s[i] == '\\' || s.s[i] == '"')
+			buf_printf(out, "\\%c", s.s[i]);
+		else
+			buf_putc(out, s.s[i]);
+	}
+}
+
+static int put_labels(struct buf *out, struct query *q, struct str row)
+{
+	_row_labels_ struct row_labels l;
+	int e = row_labels_of(q, row, &l);
+	for (size_t i = 0; i < l.n && !e; i++) {
+		buf_puts(out, i ? "," : "{");
+		buf_put(out, l.v[i].key.s, l.v[i].key.len);
+		buf_puts(out, "=\"");
+		put_escaped(out, l.v[i].value);
+		buf_putc(out, '"');
 	}
 	buf_puts(out, "} ");
+	return e ? e : buf_err(out);
 }
 
 static void put_timestamp(struct buf *out, int64_t t)
@@ -127,6 +204,11 @@ static void put_timestamp(struct buf *out, int64_t t)
 	int64_t nanos = t - seconds * NS_PER_S;
 	if (nanos)
 		buf_printf(out, ".%09lld", (long long)nanos);
+}
+
+static int64_t step_time(const struct metrics *s, size_t i)
+{
+	return s->steps->from + (int64_t)i * s->steps->step;
 }
 
 static void put_row(struct buf *out, const struct metrics *s, const struct metric_row *row,
@@ -139,16 +221,16 @@ static void put_row(struct buf *out, const struct metrics *s, const struct metri
 		buf_put(out, head->data, head->len);
 		put_number(out, (is_rate ? v->rate : v->sum) * s->factor);
 		buf_putc(out, ' ');
-		put_timestamp(out, s->steps->from + (int64_t)i * s->steps->step);
+		put_timestamp(out, step_time(s, i));
 		buf_putc(out, '\n');
 	}
 }
 
-/* The newest value alone, without its time. */
+/* The newest value alone, without its time; none before `since`. */
 static void put_newest(struct buf *out, const struct metrics *s, const struct metric_row *row, const struct buf *head,
-                       bool is_rate)
+                       bool is_rate, int64_t since)
 {
-	for (size_t i = s->steps->n; i-- > 0;) {
+	for (size_t i = s->steps->n; i-- > 0 && step_time(s, i) >= since;) {
 		const struct step *v = &row->v[i];
 		if (is_rate ? !v->covered : !metrics_has_sum(s, v))
 			continue;
@@ -160,27 +242,32 @@ static void put_newest(struct buf *out, const struct metrics *s, const struct me
 	}
 }
 
-/* rule: the name of the series, of which the newest values are put; NULL: all values, as metrics.prom has them. */
-static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const char *rule, const char *kind,
-                      const char *help)
+/* Whose newest values are put, and from when on. */
+struct newest {
+	const char *name;
+	int64_t since;
+};
+
+/* newest: NULL: all values, as metrics.prom has them. */
+static int put_metric(struct buf *out, struct query *q, const struct metrics *s, const struct newest *newest,
+                      const char *kind, const char *help)
 {
 	struct family f = { .help = help, .is_rate = !strcmp(kind, "rate") };
-	family_init(&f, query_info(q), s, rule, kind);
+	family_init(&f, query_info(q), s, newest ? newest->name : NULL, kind);
 	put_family(out, &f);
 	_buf_ struct buf head = BUF_INIT(1 << 20);
-	for (size_t i = 0; i < s->n_rows; i++) {
+	int e = 0;
+	for (size_t i = 0; i < s->n_rows && !e; i++) {
 		buf_reset(&head);
 		buf_put(&head, f.name.data, f.name.len);
-		put_labels(&head, query_info(q), query_selection(q), s->rows[i].name);
-		if (buf_err(&head))
-			break;
-		if (rule)
-			put_newest(out, s, &s->rows[i], &head, f.is_rate);
-		else
+		e = put_labels(&head, q, s->rows[i].name);
+		if (!e && newest)
+			put_newest(out, s, &s->rows[i], &head, f.is_rate, newest->since);
+		else if (!e)
 			put_row(out, s, &s->rows[i], &head, f.is_rate);
 	}
 	buf_done(&f.name);
-	return buf_err(&head);
+	return e;
 }
 
 /* ---- exemplars ---- */
@@ -238,7 +325,7 @@ static void put_counter_row(struct buf *out, const struct metrics *s, const stru
 		count += row->v[i].profiles;
 		buf_put(out, head->data, head->len);
 		buf_printf(out, "%llu ", (unsigned long long)count);
-		put_timestamp(out, s->steps->from + (int64_t)i * s->steps->step);
+		put_timestamp(out, step_time(s, i));
 		uint32_t best = row->group == SIZE_MAX ? UINT32_MAX : ex->best[row->group * s->steps->n + i];
 		if (best != UINT32_MAX)
 			put_exemplar(out, s, &ex->points[best]);
@@ -259,14 +346,15 @@ static int put_counter(struct buf *out, struct query *q, const struct metrics *s
 	buf_puts(&name, "_profiles");
 	buf_printf(out, "# TYPE %.*s counter\n", (int)name.len, (const char *)name.data);
 	buf_printf(out, "# HELP %.*s Profiles since the first step.\n", (int)name.len, (const char *)name.data);
-	for (size_t i = 0; i < s->n_rows && !buf_err(&head); i++) {
+	for (size_t i = 0; i < s->n_rows && !e; i++) {
 		buf_reset(&head);
 		buf_put(&head, name.data, name.len);
 		buf_puts(&head, "_total");
-		put_labels(&head, query_info(q), query_selection(q), s->rows[i].name);
-		put_counter_row(out, s, &s->rows[i], &head, &ex);
+		e = put_labels(&head, q, s->rows[i].name);
+		if (!e)
+			put_counter_row(out, s, &s->rows[i], &head, &ex);
 	}
-	return buf_err(&head);
+	return e;
 }
 
 static int metrics_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
@@ -294,14 +382,64 @@ static int metrics_render(struct query *q, const struct cancel *cancel, struct b
 const struct rendering render_metrics_prom = { "metrics.prom", RENDER_TYPE | RENDER_BY, false,
                                                metrics_render };
 
-int render_newest(struct query *q, const char *name, const struct cancel *cancel, struct buf *out, struct error *err)
+int render_newest(struct query *q, const char *name, int64_t since, const struct cancel *cancel, struct buf *out,
+                  struct error *err)
+{
+	_metrics_ struct metrics s = { 0 };
+	struct newest newest = { name, since };
+	int e = metrics_of(q, cancel, &s, err);
+	if (e < 0 || !query_info(q)->profiles)
+		return e;
+	if (s.instant)
+		return put_metric(out, q, &s, &newest, "average", "Average over the newest step.");
+	e = put_metric(out, q, &s, &newest, "sum_per_step", "What fell into the newest step.");
+	return e < 0 ? e : put_metric(out, q, &s, &newest, "rate", "Per second of covered time in the newest step.");
+}
+
+/* ---- series for other programs ---- */
+
+static int pass_row(const struct metrics *s, const struct metric_row *row, struct metric_series *m, bool is_rate,
+                    metric_fn fn, void *ctx)
+{
+	_free_ struct metric_sample *samples = calloc(s->steps->n + 1, sizeof *samples);
+	if (!samples)
+		return -ENOMEM;
+	m->samples = samples;
+	m->n_samples = 0;
+	for (size_t i = 0; i < s->steps->n; i++) {
+		const struct step *v = &row->v[i];
+		if (is_rate ? v->covered : metrics_has_sum(s, v))
+			samples[m->n_samples++] = (struct metric_sample){
+				step_time(s, i), (is_rate ? v->rate : v->sum) * s->factor };
+	}
+	return m->n_samples ? fn(ctx, m) : 0;
+}
+
+static int pass_metric(struct query *q, const struct metrics *s, const char *name, const char *kind, metric_fn fn,
+                       void *ctx)
+{
+	struct family f = { .is_rate = !strcmp(kind, "rate") };
+	family_init(&f, query_info(q), s, name, kind);
+	int e = buf_err(&f.name);
+	for (size_t i = 0; i < s->n_rows && !e; i++) {
+		_row_labels_ struct row_labels l;
+		e = row_labels_of(q, s->rows[i].name, &l);
+		struct metric_series m = { .name = { (const char *)f.name.data, f.name.len }, .labels = l.v,
+			                   .n_labels = l.n };
+		if (!e)
+			e = pass_row(s, &s->rows[i], &m, f.is_rate, fn, ctx);
+	}
+	buf_done(&f.name);
+	return e;
+}
+
+int render_series(struct query *q, const char *name, const struct cancel *cancel, metric_fn fn, void *ctx,
+                  struct error *err)
 {
 	_metrics_ struct metrics s = { 0 };
 	int e = metrics_of(q, cancel, &s, err);
 	if (e < 0 || !query_info(q)->profiles)
 		return e;
-	if (s.instant)
-		return put_metric(out, q, &s, name, "average", "Average over the newest step.");
-	e = put_metric(out, q, &s, name, "sum_per_step", "What fell into the newest step.");
-	return e < 0 ? e : put_metric(out, q, &s, name, "rate", "Per second of covered time in the newest step.");
+	e = pass_metric(q, &s, name, s.instant ? "average" : "sum_per_step", fn, ctx);
+	return e || s.instant ? e : pass_metric(q, &s, name, "rate", fn, ctx);
 }

@@ -41,10 +41,32 @@ int render_original(struct query *q, const struct ulid *id, const struct cancel 
                     struct error *err);
 
 /*
- * The newest step of each series, without timestamps: what metrics.prom has, with names that begin with `name` (a
- * metric's). Nothing where nothing is selected. Appends.
+ * The newest step of each series that begins at `since` or later, without timestamps: what metrics.prom has, with names
+ * that begin with `name` (a metric's). Nothing where nothing is selected. Appends.
  */
-int render_newest(struct query *q, const char *name, const struct cancel *cancel, struct buf *out, struct error *err);
+int render_newest(struct query *q, const char *name, int64_t since, const struct cancel *cancel, struct buf *out,
+                  struct error *err);
+
+#define RULE_BY_MAX 8 /* labels that a rule groups by */
+
+struct metric_sample {
+	int64_t time; /* at which its step begins */
+	double value;
+};
+
+/* One series of what metrics.prom has. Borrowed for the call. */
+struct metric_series {
+	struct str name;                     /* of the metric */
+	const struct label *labels;          /* valid names, once each; values in UTF-8, which may be "" */
+	size_t n_labels;
+	const struct metric_sample *samples; /* ascending; never none */
+	size_t n_samples;
+};
+
+/* Calls fn for each series, with names as above, until it gives not 0: returns that, 0, or an error. */
+typedef int (*metric_fn)(void *ctx, const struct metric_series *s);
+int render_series(struct query *q, const char *name, const struct cancel *cancel, metric_fn fn, void *ctx,
+                  struct error *err);
 
 /* The generated README.md of the root. */
 struct readme_facts {
