@@ -45,4 +45,4 @@ static int file_run(struct request *rq)
 	return e;
 }
 
-const struct route route_file = { ENDPOINT_FILE, NULL, file_run, NULL };
+const struct route route_file = { ENDPOINT_FILE, NULL, false, file_run, NULL };

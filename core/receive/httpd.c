@@ -125,7 +125,7 @@ static enum MHD_Result send_page(struct MHD_Connection *c, unsigned status, cons
 	if (status == MHD_HTTP_UNAUTHORIZED)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "POST, PUT");
+		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, rq && rq->route->reads ? "GET, HEAD" : "POST, PUT");
 	enum MHD_Result done = MHD_queue_response(c, status, r);
 	MHD_destroy_response(r);
 	return done;
@@ -207,9 +207,14 @@ static enum MHD_Result on_arg(void *cls, enum MHD_ValueKind kind, const char *ke
 	return MHD_YES;
 }
 
-static const struct route *find_route(const char *url, const char *method)
+static bool is_read(const char *method)
 {
-	static const struct route *const fixed[] = { &route_push, &route_ingest, &route_otlp };
+	return !strcmp(method, "GET") || !strcmp(method, "HEAD");
+}
+
+static const struct route *find_route(const char *url)
+{
+	static const struct route *const fixed[] = { &route_push, &route_ingest, &route_otlp, &route_rules };
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (!strcmp(url, fixed[i]->path))
 			return fixed[i];
@@ -243,11 +248,13 @@ static void take_type(struct request *rq, const char *type)
 static void take_headers(struct exchange *x, const char *url, const char *method)
 {
 	struct request *rq = x->rq;
-	rq->route = find_route(url, method);
+	rq->route = find_route(url);
 	rq->path = arena_strndup(&rq->arena, url, strlen(url));
 	if (!rq->path)
 		request_refuse(rq, REFUSED_MALFORMED, "the path is too long");
-	if (strcmp(method, "POST") && strcmp(method, "PUT"))
+	if (rq->route->reads && !is_read(method))
+		request_refuse(rq, REFUSED_METHOD, "%s is read by GET", url);
+	if (!rq->route->reads && strcmp(method, "POST") && strcmp(method, "PUT"))
 		request_refuse(rq, REFUSED_METHOD, "profiles are taken by POST and PUT");
 	if (request_begin(rq, header(x->c, MHD_HTTP_HEADER_AUTHORIZATION), header(x->c, "X-Scope-OrgID")))
 		return;
@@ -353,7 +360,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 {
 	struct httpd *h = cls;
 	struct exchange *x = *ctx;
-	bool reads = !strcmp(method, "GET") || !strcmp(method, "HEAD");
+	bool reads = is_read(method);
 	if (reads && !strcmp(url, "/ready"))
 		return send_own(h, c, url);
 	if (reads && !strcmp(url, "/metrics") &&

@@ -137,4 +137,4 @@ static int ingest_run(struct request *rq)
 	return e;
 }
 
-const struct route route_ingest = { ENDPOINT_INGEST, "/ingest", ingest_run, NULL };
+const struct route route_ingest = { ENDPOINT_INGEST, "/ingest", false, ingest_run, NULL };

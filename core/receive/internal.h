@@ -56,7 +56,8 @@ extern const struct refused_kind refused_kinds[REFUSED_N];
 
 /* ---- metrics (metrics.c) ---- */
 
-enum endpoint { ENDPOINT_PUSH, ENDPOINT_INGEST, ENDPOINT_OTLP_HTTP, ENDPOINT_OTLP_GRPC, ENDPOINT_FILE, ENDPOINT_N };
+enum endpoint { ENDPOINT_PUSH, ENDPOINT_INGEST, ENDPOINT_OTLP_HTTP, ENDPOINT_OTLP_GRPC, ENDPOINT_FILE, ENDPOINT_RULES,
+	        ENDPOINT_N };
 
 #define LATENCY_BUCKETS 13
 
@@ -129,6 +130,7 @@ struct tenant {
 	struct receiver *r;
 	char *name;
 	struct db *db;
+	struct tree *tree;         /* for its metrics by rule */
 	struct background *compaction; /* NULL where this receiver compacts nothing */
 	struct recent *recent;
 	pthread_mutex_t lock;      /* guards what follows */
@@ -191,11 +193,12 @@ struct request {
 struct route {
 	enum endpoint endpoint;
 	const char *path;           /* NULL: of files */
+	bool reads;                 /* by GET */
 	int (*run)(struct request *rq);
 	void (*answer)(struct request *rq); /* makes the reply, of a refusal too; NULL: text */
 };
 
-extern const struct route route_push, route_ingest, route_otlp, route_otlp_grpc, route_file;
+extern const struct route route_push, route_ingest, route_otlp, route_otlp_grpc, route_file, route_rules;
 
 /* The first reason stays. Returns a negative error. */
 int request_refuse(struct request *rq, enum refused why, const char *fmt, ...) _printf_(3, 4);
@@ -219,6 +222,7 @@ void request_drop_body(struct request *rq);
 void request_run(struct request *rq);
 /* Makes the reply of a request that no worker has seen. */
 void request_answer(struct request *rq);
+void request_answer_text(struct request *rq); /* of what was taken, or why it was refused */
 const char *request_arg(const struct request *rq, const char *key); /* "" where absent */
 
 /* ---- labels beside a recording (jfr_labels.c) ---- */

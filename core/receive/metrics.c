@@ -8,7 +8,7 @@ static const int64_t bounds_ms[LATENCY_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100, 20
 
 static const char *const endpoints[ENDPOINT_N] = {
 	[ENDPOINT_PUSH] = "push", [ENDPOINT_INGEST] = "ingest",   [ENDPOINT_OTLP_HTTP] = "otlp_http",
-	[ENDPOINT_OTLP_GRPC] = "otlp_grpc", [ENDPOINT_FILE] = "file",
+	[ENDPOINT_OTLP_GRPC] = "otlp_grpc", [ENDPOINT_FILE] = "file", [ENDPOINT_RULES] = "rules",
 };
 
 void latency_note(struct latency *l, int64_t ns)

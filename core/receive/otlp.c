@@ -165,5 +165,5 @@ static void otlp_answer(struct request *rq)
 		put_status(rq, &rq->reply);
 }
 
-const struct route route_otlp = { ENDPOINT_OTLP_HTTP, "/v1development/profiles", otlp_run, otlp_answer };
-const struct route route_otlp_grpc = { ENDPOINT_OTLP_GRPC, OTLP_GRPC_PATH, otlp_run, otlp_answer };
+const struct route route_otlp = { ENDPOINT_OTLP_HTTP, "/v1development/profiles", false, otlp_run, otlp_answer };
+const struct route route_otlp_grpc = { ENDPOINT_OTLP_GRPC, OTLP_GRPC_PATH, false, otlp_run, otlp_answer };

@@ -233,4 +233,4 @@ static void push_answer(struct request *rq)
 	jsonw_end_object(&w);
 }
 
-const struct route route_push = { ENDPOINT_PUSH, "/push.v1.PusherService/Push", push_run, push_answer };
+const struct route route_push = { ENDPOINT_PUSH, "/push.v1.PusherService/Push", false, push_run, push_answer };

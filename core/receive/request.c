@@ -153,7 +153,7 @@ int request_body(struct request *rq, struct buf *to, const void *data, size_t n)
 
 /* ---- the reply ---- */
 
-static void answer_text(struct request *rq)
+void request_answer_text(struct request *rq)
 {
 	rq->reply_type = "text/plain; charset=utf-8";
 	if (rq->refused == REFUSED_NOT)
@@ -188,7 +188,7 @@ void request_answer(struct request *rq)
 	if (rq->route && rq->route->answer)
 		rq->route->answer(rq);
 	else
-		answer_text(rq);
+		request_answer_text(rq);
 }
 
 /* ---- the work ---- */

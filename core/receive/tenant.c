@@ -42,6 +42,7 @@ static void tenant_free(struct tenant *t)
 	VEC_DONE(&t->services);
 	recent_free(t->recent);
 	background_stop(t->compaction);
+	tree_free(t->tree);
 	db_close(t->db);
 	pthread_mutex_destroy(&t->lock);
 	free(t->name);
@@ -77,6 +78,8 @@ static int tenant_new(struct receiver *r, const char *name, struct tenant **ret,
 	int e = t->name ? db_open(r->store, &opts, &t->db, err) : -ENOMEM;
 	if (!e)
 		e = recent_new(&t->recent);
+	if (!e)
+		e = tree_new(t->db, &(struct tree_options){ .read_only = true, .cache_bytes = 1 }, &t->tree, err);
 	if (!e && !r->opts.no_compact)
 		e = background_start(t->db, &(struct compact_options){ 0 }, &t->compaction);
 	if (!e)
