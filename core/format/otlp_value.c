@@ -7,24 +7,12 @@
 
 #include <math.h>
 
+#include "../wire/base64.h"
 #include "../wire/jsonw.h"
 #include "otlp.h"
 
 #define DEPTH_MAX 32                   /* lists and maps within each other; deeper ones are null */
 #define TEXT_MAX ((size_t)1 << 20)
-
-static void put_base64(struct buf *out, struct slice s)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < s.len; i += 3) {
-		size_t n = MIN(s.len - i, (size_t)3);
-		uint32_t v = (uint32_t)s.data[i] << 16;
-		v |= n > 1 ? (uint32_t)s.data[i + 1] << 8 : 0;
-		v |= n > 2 ? s.data[i + 2] : 0;
-		for (size_t k = 0; k < 4; k++)
-			buf_putc(out, k <= n ? digits[v >> (18 - 6 * k) & 63] : '=');
-	}
-}
 
 /* The field of an AnyValue that holds: the last that is known. Number 0 where there is none. */
 static struct pb_field value_field(struct slice any)
@@ -84,7 +72,7 @@ static struct str text_of(const struct otlp_dict *dict, const struct pb_field *f
 static void write_bytes(struct jsonw *json, struct slice s)
 {
 	_buf_ struct buf text = BUF_INIT(TEXT_MAX);
-	put_base64(&text, s);
+	base64_put(&text, s);
 	jsonw_strn(json, (struct str){ (const char *)text.data, text.len });
 }
 
@@ -169,7 +157,7 @@ static int make_text(const struct otlp_dict *dict, const struct pb_field *f, str
 	json.compact = true;
 	struct writer w = { .dict = dict, .json = &json };
 	if (f->number == ANY_BYTES) {
-		put_base64(out, f->bytes);
+		base64_put(out, f->bytes);
 	} else if (f->number == ANY_BOOL) {
 		jsonw_bool(&json, f->value != 0);
 	} else if (f->number == ANY_INT) {

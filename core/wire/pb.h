@@ -46,6 +46,14 @@ static inline bool pb_next(struct cursor *c, struct pb_field *ret)
 }
 
 /* Writing: appends to a buffer. Zero values are the caller's to leave out. */
+static inline void pb_put_double(struct buf *b, uint32_t number, double v)
+{
+	uint64_t bits;
+	__builtin_memcpy(&bits, &v, sizeof bits);
+	buf_varint(b, (uint64_t)number << 3 | PB_I64);
+	buf_u64(b, bits);
+}
+
 static inline void pb_put_varint(struct buf *b, uint32_t number, uint64_t v)
 {
 	buf_varint(b, (uint64_t)number << 3 | PB_VARINT);
