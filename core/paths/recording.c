@@ -12,6 +12,7 @@
 
 #include "../base/hash.h"
 #include "../db/settings.h"
+#include "times.h"
 #include "tree.h"
 
 #define STEPS_BACK 5
@@ -112,6 +113,15 @@ int recording_series(struct tree *t, const struct recording *r, int64_t from, in
 	if (e)
 		return e == ERR_PATH_ABSENT ? 0 : e;
 	return render_series(q, r->name, cancel, pass_since, &since, err);
+}
+
+int recording_first(struct tree *t, int64_t *ret, struct error *err)
+{
+	_days_ struct days days = { 0 };
+	int e = facts_days(t, NULL, &days, err);
+	if (!e)
+		*ret = days.n ? times_day_span(days.v[0]).from : TIME_MAX;
+	return e;
 }
 
 /* ---- the newest values of all ---- */

@@ -45,6 +45,9 @@ int recordings_text(struct db *db, struct buf *out, struct error *err);
  */
 int recordings_render(struct tree *t, const struct cancel *cancel, struct buf *out, struct error *err);
 
+/* The start of the first UTC day that has data, of any service; TIME_MAX where none has. */
+int recording_first(struct tree *t, int64_t *ret, struct error *err);
+
 /*
  * The values of one rule in the steps that begin in [from, to), which are multiples of its step: calls fn for each
  * series that has any. What profiles from before have in these steps is among them, for as far back as an hour.

@@ -17,6 +17,9 @@ ALL = bool(os.environ.get('PROFILEFS_ALL'))
 BAD_LOG = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|stack smashing')
 
 
+os.environ['PATH'] += f':{SOURCE / "build" / "tools-ext"}'  # where tests/setup puts programs that it takes out of packages
+
+
 class Skip(Exception):
     pass
 

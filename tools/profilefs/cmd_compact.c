@@ -21,26 +21,6 @@ struct compact_args {
 	int service_len;       /* of `retention`: the service before '='; 0: the store */
 };
 
-/* "15m", "90s", "2h", "7d", "0": ns, at least 1. */
-static bool parse_duration(const char *s, int64_t *ret)
-{
-	static const struct { char unit; int64_t ns; } units[] = {
-		{ 's', NS_PER_S }, { 'm', NS_PER_MIN }, { 'h', NS_PER_HOUR }, { 'd', NS_PER_DAY },
-	};
-	char *end;
-	errno = 0;
-	long long n = strtoll(s, &end, 10);
-	if (errno || end == s || n < 0 || n > 100000)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (*end == units[i].unit && !end[1]) {
-			*ret = MAX(n * units[i].ns, INT64_C(1));
-			return true;
-		}
-	*ret = 1;
-	return n == 0 && !*end;
-}
-
 /* "256M": bytes, at least 16 MiB. */
 static bool parse_memory(const char *s, size_t *ret)
 {
@@ -154,7 +134,7 @@ static int take_option(const struct command *self, struct compact_args *a, struc
 {
 	switch (c) {
 	case OPT_GRACE:
-		if (parse_duration(optarg, &a->o.grace))
+		if (duration_parse(optarg, &a->o.grace))
 			return -1;
 		return wrong_usage(self, "\"%s\" is no duration like 15m", optarg);
 	case OPT_MEMORY:

@@ -104,6 +104,25 @@ int common_option(const struct command *self, struct common *c, int opt, char **
 	}
 }
 
+bool duration_parse(const char *s, int64_t *ret)
+{
+	static const struct { char unit; int64_t ns; } units[] = {
+		{ 's', NS_PER_S }, { 'm', NS_PER_MIN }, { 'h', NS_PER_HOUR }, { 'd', NS_PER_DAY },
+	};
+	char *end;
+	errno = 0;
+	long long n = strtoll(s, &end, 10);
+	if (errno || end == s || n < 0 || n > 100000)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (*end == units[i].unit && !end[1]) {
+			*ret = MAX(n * units[i].ns, INT64_C(1));
+			return true;
+		}
+	*ret = 1;
+	return n == 0 && !*end;
+}
+
 static bool is_secret_name(const char *s, size_t n)
 {
 	static const char *const words[] = {

@@ -62,6 +62,8 @@ struct common {
 int common_option(const struct command *self, struct common *c, int opt, char **argv);
 /* Takes STORE from the operands: -1 to go on, else the exit code. */
 int store_operand(const struct command *self, struct common *c, int argc, char **argv);
+/* "15m", "90s", "2h", "7d", "0": ns, at least 1. */
+bool duration_parse(const char *s, int64_t *ret);
 /* Whether -o options carry a secret: it would show in ps and in the shell's history. */
 bool options_have_secret(const char *options);
 
