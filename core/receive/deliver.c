@@ -207,10 +207,27 @@ static int add_time_type(struct profile *p, const struct sending *s)
 	return 0;
 }
 
+/*
+ * A comment, which is no part of a profile's identity: a retry counts once whatever ID it has. A label of samples would
+ * tell retries apart, a label of the profile would make a series of each.
+ */
+static int add_sender_id(struct profile *p, struct str id)
+{
+	_buf_ struct buf text = BUF_INIT(1024);
+	buf_printf(&text, "push ID: %.*s", (int)id.len, id.s);
+	uint32_t *to = buf_err(&text) ? NULL : VEC_PUSH(&p->comments);
+	if (!to)
+		return -ENOMEM;
+	*to = profile_string(p, (const char *)text.data, text.len);
+	return *to == PROFILE_NONE ? -ENOMEM : 0;
+}
+
 static int apply_sending(const struct delivery *d, struct profile *p, const struct item *item)
 {
 	const struct sending *s = &item->s;
 	int e = s->jfr_labels ? jfr_labels_apply(s->jfr_labels, p, delivery_max_bytes(d)) : 0;
+	if (!e && s->id.len)
+		e = add_sender_id(p, s->id);
 	if (e)
 		return e;
 	if (s->temporality != TEMPORALITY_UNSAID)

@@ -250,6 +250,7 @@ struct sending {
 	struct str kind, type, unit;   /* "" for none */
 	uint64_t sample_rate;          /* of text: samples are time too; 0 */
 	struct str salt;               /* tells profiles without a time apart */
+	struct str id;                 /* the sender's own of the profile; "" */
 	const struct jfr_labels *jfr_labels; /* of the contexts of samples; NULL */
 };
 

@@ -4,9 +4,10 @@
 import base64
 import gzip
 import json
+import re
 import subprocess
 
-from harness import (ACCEPT, BASE, DATA, PROTO, PUSH, Receiver, cat, field, form, listed, pprof, profiles, push, run, services, sound, varint)
+from harness import (ACCEPT, BASE, DATA, PROGRAM, PROTO, PUSH, Receiver, cat, field, form, listed, pprof, profiles, push, run, services, sound, varint)
 
 CPU = (BASE / 'caddy.cpu.1.pb.gz').read_bytes()
 HEAP = (BASE / 'caddy.heap.1.pb.gz').read_bytes()
@@ -65,6 +66,27 @@ def test_a_push_is_idempotent_and_survives():
         r.post(PUSH, body, PROTO)
         assert r.metrics()['profilefs_receive_profiles_duplicate_total'] == 2
     assert profiles('web') == 2
+    sound()
+
+
+def originals(service):
+    """The files of profiles/, as they are given back."""
+    for day in listed(service):
+        for name in listed(f'{service}/{day}/profiles') if day.startswith('20') else ():
+            yield gzip.decompress(subprocess.run([PROGRAM, 'cat', 'db', f'{service}/{day}/profiles/{name}'], check=True,
+                                                 capture_output=True).stdout)
+
+
+def test_the_senders_id_is_kept():
+    labels = {'service_name': 'web', '__name__': 'process_cpu'}
+    with Receiver() as r:
+        r.post(PUSH, push(labels, pprof(5), pprof(6), pprof(7), ids=('0b5ee2b0-first', '', 'x' * 256)), PROTO)
+        r.post(PUSH, push(labels, pprof(5), ids=('0b5ee2b0-retry',)), PROTO)
+        assert r.metrics()['profilefs_receive_profiles_duplicate_total'] == 1
+        answer = r.post(PUSH, push(labels, pprof(8), ids=('x' * 257,)), PROTO, status=413)
+        assert 'longer than 256 bytes' in answer.text
+    kept = sorted(re.findall(rb'push ID: ([-x0-9a-z]*)', b''.join(originals('web'))))
+    assert kept == [b'0b5ee2b0-first', b'x' * 256], kept
     sound()
 
 
