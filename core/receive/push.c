@@ -56,7 +56,8 @@ static int series_sending(struct push *p, struct sending *ret)
 static int add_sample(struct push *p, struct slice profile, struct str id, struct sending s)
 {
 	if (id.len > ID_MAX_BYTES)
-		return request_refuse(p->rq, REFUSED_LABELS, "the ID of a profile is longer than %d bytes", ID_MAX_BYTES);
+		return request_refuse(p->rq, REFUSED_LABELS, "the ID of a profile is longer than %d bytes",
+		                      ID_MAX_BYTES);
 	s.salt = s.id = id;
 	return delivery_add(p->delivery, profile, &s);
 }
