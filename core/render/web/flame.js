@@ -136,10 +136,20 @@ function fateOf(tree, i) {
 	return sides[tree.name[i]] === 3 ? MOVED : gone ? GONE : NEW;
 }
 
+/* How many of the rising steps a value reaches. */
+function stepOf(steps, value) {
+	let n = 0;
+	while (n < steps.length && value >= steps[n])
+		n++;
+	return n;
+}
+
+const CHANGE_STEPS = [0.02, 0.1, 0.25, 0.5];
+
 /* 0 (shrank) .. 4 (equal) .. 8 (grew) */
 function changeClass(before, after) {
 	const change = before + after > 0 ? (after - before) / (before + after) : 0;
-	const step = [0.02, 0.1, 0.25, 0.5].filter((s) => Math.abs(change) >= s).length;
+	const step = stepOf(CHANGE_STEPS, Math.abs(change));
 	return change < 0 ? 4 - step : 4 + step;
 }
 
@@ -301,17 +311,40 @@ function readFragment() {
 	return state;
 }
 
-let written = "";
+let written = "", unwritten = null; /* the fragment; what it becomes after the next frame */
 
-/* push: Back undoes it. */
-function writeFragment(parts, push) {
-	written = parts.length ? "#" + parts.join("&") : "";
+/* Whether somebody else changed it, which then counts. */
+function isFragmentForeign() {
+	if (location.hash === written)
+		return false;
+	written = location.hash;
+	unwritten = null;
+	return true;
+}
+
+function flushFragment() {
+	const next = unwritten;
+	unwritten = null;
+	if (!next)
+		return;
+	written = next.hash;
 	if (written === location.hash)
 		return;
-	if (push)
+	if (next.push)
 		location.hash = written;
 	else
 		location.replace(written || "#");
+}
+
+/*
+ * push: Back undoes it. A browser takes as long for a new address as for drawing: so the drawing goes first. What follows
+ * a step that Back undoes is part of it.
+ */
+function writeFragment(parts, push) {
+	if (push)
+		flushFragment();
+	unwritten = { hash: parts.length ? "#" + parts.join("&") : "", push: push || unwritten && unwritten.push };
+	requestAnimationFrame(() => setTimeout(flushFragment, 0));
 }
 
 readNames(textOf(".names"));

@@ -19,7 +19,11 @@ const state = {
 	zoomed: 0, term: "", sort: "total", up: false,
 };
 let tree = whole, current = -1, matches = null, theme = "";
-const functions = functionsOf(whole);
+let functions = null; /* of the table, once it is asked for */
+
+function allFunctions() {
+	return functions = functions || functionsOf(whole);
+}
 
 /* ---- elements ---- */
 
@@ -29,6 +33,17 @@ function make(name, attributes, ...children) {
 		e.setAttribute(key, attributes[key]);
 	e.append(...children);
 	return e;
+}
+
+/* A browser lays out anew what is set, even to what it was. */
+function setAttribute(e, key, value) {
+	if (e.getAttribute(key) !== String(value))
+		e.setAttribute(key, value);
+}
+
+function setText(e, text) {
+	if (e.textContent !== text)
+		e.textContent = text;
 }
 
 function button(text, title, action) {
@@ -127,28 +142,43 @@ function switchTheme() {
 	showAll();
 }
 
+/* Fills: these, then those of frames, and last that of hits, which covers the others. */
+const CALLER = 0, OTHERS = 1, FRAME = 2;
+
 /* What is drawn with; system colours where the user asks for them. */
 function inks() {
-	const dark = isDark(), kind = dark ? "dark" : "light";
+	const dark = isDark(), kind = dark ? "dark" : "light", frames = state.byValue && !compares ? HEAT[kind] : palettes[kind];
 	if (forced.matches)
-		return { ground: "Canvas", text: "CanvasText", rest: "Canvas", edge: "CanvasText", hit: "Highlight",
-			hitText: "HighlightText", focus: "Highlight", edges: EDGES.light, fill: () => "Canvas", caller: "Canvas" };
-	return { ground: dark ? "#16181c" : "#ffffff", text: dark ? "#f4f4f4" : "#111111", rest: dark ? "#5d626b" : "#b4b8be",
-		edge: "", hit: HIT, hitText: "#111111", focus: dark ? "#7ab8ff" : "#0a58ca", edges: EDGES[kind],
-		fill: (t, i, share) => fillOf(t, i, share, kind), caller: dark ? "#33363d" : "#dedede" };
+		return { ground: "Canvas", text: "CanvasText", edge: "CanvasText", hitText: "HighlightText", focus: "Highlight",
+			edges: EDGES.light, fills: ["Canvas", "Canvas", ...frames.map(() => "Canvas"), "Highlight"] };
+	return { ground: dark ? "#16181c" : "#ffffff", text: dark ? "#f4f4f4" : "#111111", edge: "", hitText: "#111111",
+		focus: dark ? "#7ab8ff" : "#0a58ca", edges: EDGES[kind],
+		fills: [dark ? "#33363d" : "#dedede", dark ? "#5d626b" : "#b4b8be", ...frames, HIT] };
 }
 
-function fillOf(t, i, share, kind) {
+/* Of a box: an index of the fills. */
+function fillOf(box) {
+	const t = box.tree, i = box.node;
+	if (isHit(box))
+		return ink.fills.length - 1;
+	if (box.kind !== "frame")
+		return box.kind === "rest" ? OTHERS : CALLER;
 	if (compares)
-		return palettes[kind][changeClass(t.before[i], t.width[i] - t.before[i])];
-	if (state.byValue)
-		return HEAT[kind][HEAT_STEPS.filter((s) => share >= s).length];
-	return palettes[kind][colours[t.name[i]]];
+		return FRAME + changeClass(t.before[i], t.width[i] - t.before[i]);
+	return FRAME + (state.byValue ? stepOf(HEAT_STEPS, t.width[i] / t.width[0]) : colours[t.name[i]]);
 }
 
 /* ---- layout ---- */
 
 let boxes = [], lines = [], height = 0; /* all boxes; by row from the top; of all rows */
+const panel = { width: 0, tall: 0 };    /* the graph's, as it was measured last */
+
+/* Reading a size makes the browser lay out what changed: so it is done once, before anything is changed. */
+function measure() {
+	const width = graph.clientWidth, tall = graph.clientHeight, same = width === panel.width && tall === panel.tall;
+	Object.assign(panel, { width: width, tall: tall });
+	return !same;
+}
 
 function addBox(row, x, w, t, node, kind, frames) {
 	boxes.push({ row: row, x: x, w: w, tree: t, node: node, kind: kind, frames: frames || 0 });
@@ -221,7 +251,7 @@ function layGraph(width) {
 }
 
 function layOut() {
-	const width = Math.max(graph.clientWidth, 50);
+	const width = Math.max(panel.width, 50);
 	boxes = [];
 	const count = isSandwich() ? laySandwich(width) : layGraph(width);
 	lines = Array.from({ length: count }, () => []);
@@ -229,7 +259,8 @@ function layOut() {
 		if (box.row >= 0 && box.row < count)
 			lines[box.row].push(box);
 	height = count * ROW + 4;
-	spacer.style.height = height + "px";
+	if (spacer.style.height !== height + "px")
+		spacer.style.height = height + "px";
 }
 
 function isSandwich() {
@@ -238,53 +269,82 @@ function isSandwich() {
 
 /* Pictures less high than their panel stand at its bottom, where flames begin. */
 function lift() {
-	return state.icicle && !isSandwich() ? 0 : Math.max(0, graph.clientHeight - height);
+	return state.icicle && !isSandwich() ? 0 : Math.max(0, panel.tall - height);
 }
 
 /* ---- drawing ---- */
 
-let ink = inks(), letter = 7.2, filled = ""; /* filled: the style that is set; setting one costs */
+let ink = inks(), letter = 7.2;
 
 function isHit(box) {
 	return Boolean(matches && box.kind !== "rest" && matches[box.tree.name[box.node]]);
 }
 
-function drawText(box, y, hit) {
+/* Calls fn(box, y) for what is in sight. */
+function eachInSight(fn) {
+	const top = painted.top - lift(), first = Math.max(0, Math.floor(top / ROW));
+	const last = Math.min(lines.length, Math.ceil((top + panel.tall) / ROW));
+	for (let row = first; row < last; row++)
+		for (const box of lines[row])
+			fn(box, row * ROW - top);
+}
+
+/*
+ * Boxes begin and end on pixels of the screen, and one that lies between two of them is not drawn, unless it is a hit: so
+ * a row has no more of them than pixels. Those of one fill are drawn together: setting a fill costs more than a box.
+ */
+function drawBoxes(ratio) {
+	const rects = ink.fills.map(() => []), tall = Math.round((ROW - 1) * ratio), hits = rects.length - 1;
+	eachInSight((box, y) => {
+		const fill = fillOf(box), x = Math.round(box.x * ratio);
+		const w = Math.max(Math.round((box.x + box.w) * ratio) - x, fill === hits ? 1 : 0);
+		if (w)
+			rects[fill].push(x, Math.round(y * ratio), w > 3 ? w - 1 : w);
+	});
+	context.setTransform(1, 0, 0, 1, 0, 0);
+	rects.forEach((list, fill) => {
+		context.fillStyle = ink.fills[fill];
+		for (let i = 0; i < list.length; i += 3)
+			context.fillRect(list[i], list[i + 1], list[i + 2], tall);
+	});
+	context.setTransform(ratio, 0, 0, ratio, 0, 0);
+}
+
+function drawText(box, y) {
 	const columns = Math.floor((box.w - 8) / letter), name = names[box.tree.name[box.node]];
 	let text = labelOf(box.tree, box.node, columns);
 	if (state.right && columnsOf(name) > columns)
 		text = ".." + name.slice(Math.max(0, name.length - columns + 2));
-	context.fillStyle = filled = hit ? ink.hitText : ink.text;
+	context.fillStyle = isHit(box) ? ink.hitText : ink.text;
 	context.fillText(text, box.x + 4, y + ROW - 6);
 }
 
-function edgeOf(box) {
-	const fate = box.kind === "frame" ? fateOf(box.tree, box.node) : 0;
-	return fate ? ink.edges[fate] : ink.edge;
+function drawEdge(box, y) {
+	const fate = box.kind === "frame" ? fateOf(box.tree, box.node) : STAYED, edge = fate ? ink.edges[fate] : ink.edge;
+	if (!edge)
+		return;
+	context.strokeStyle = edge;
+	context.setLineDash(fate === GONE ? [4, 2] : fate === MOVED ? [1.5, 1.5] : []);
+	context.strokeRect(box.x + 0.5, y + 0.5, box.w - 1.6, ROW - 2);
+	context.setLineDash([]);
 }
 
-function drawBox(box, y) {
-	const hit = isHit(box), w = box.w > 2 ? box.w - 0.6 : box.w, t = box.tree;
-	const fill = hit ? ink.hit : box.kind === "rest" ? ink.rest : box.kind === "caller" ? ink.caller :
-		ink.fill(t, box.node, t.width[box.node] / t.width[0]);
-	if (fill !== filled)
-		context.fillStyle = filled = fill;
-	context.fillRect(box.x, y, w, ROW - 1);
-	const edge = box.w > 3 ? edgeOf(box) : "";
-	if (edge) {
-		context.strokeStyle = edge;
-		context.setLineDash(fateOf(t, box.node) === GONE ? [4, 2] : fateOf(t, box.node) === MOVED ? [1.5, 1.5] : []);
-		context.strokeRect(box.x + 0.5, y + 0.5, w - 1, ROW - 2);
-		context.setLineDash([]);
-	}
-	if (box.w >= TEXT_PX && box.kind !== "rest")
-		drawText(box, y, hit);
-	if (box.node === current && t === shownTree(box) && box.kind !== "rest") {
-		context.lineWidth = 2.5;
-		context.strokeStyle = ink.focus;
-		context.strokeRect(box.x + 1.2, y + 1.2, Math.max(w - 2.4, 1), ROW - 3.4);
-		context.lineWidth = 1;
-	}
+/* What boxes with room have on them, and where the keyboard is. */
+function drawMarks() {
+	eachInSight((box, y) => {
+		if (box.w > 3)
+			drawEdge(box, y);
+		if (box.kind === "rest")
+			return;
+		if (box.w >= TEXT_PX)
+			drawText(box, y);
+		if (box.node === current && box.tree === shownTree(box)) {
+			context.lineWidth = 2.5;
+			context.strokeStyle = ink.focus;
+			context.strokeRect(box.x + 1.2, y + 1.2, Math.max(box.w - 3, 1), ROW - 3.4);
+			context.lineWidth = 1;
+		}
+	});
 }
 
 /* The tree that `current` is a node of. */
@@ -294,23 +354,23 @@ function shownTree(box) {
 
 let currentTree = whole;
 
+const painted = { top: -1 }; /* what of the graph is in sight */
+
 function paint() {
-	const ratio = devicePixelRatio || 1, width = graph.clientWidth, tall = graph.clientHeight;
+	const ratio = devicePixelRatio || 1, width = panel.width, tall = panel.tall;
 	if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(tall * ratio)) {
 		canvas.width = Math.round(width * ratio);
 		canvas.height = Math.round(tall * ratio);
 		canvas.style.width = width + "px";
 		canvas.style.height = tall + "px";
 	}
+	painted.top = graph.scrollTop;
 	context.setTransform(ratio, 0, 0, ratio, 0, 0);
-	context.fillStyle = filled = ink.ground;
+	context.fillStyle = ink.ground;
 	context.fillRect(0, 0, width, tall);
 	context.font = FONT;
-	const top = graph.scrollTop - lift(), first = Math.max(0, Math.floor(top / ROW));
-	const last = Math.min(lines.length, Math.ceil((top + tall) / ROW));
-	for (let row = first; row < last; row++)
-		for (const box of lines[row])
-			drawBox(box, row * ROW - top);
+	drawBoxes(ratio);
+	drawMarks();
 }
 
 /* ---- the table ---- */
@@ -356,7 +416,7 @@ function sortRows() {
 		return;
 	sorted = wanted;
 	const column = COLUMNS.find((c) => c[0] === state.sort) || COLUMNS[3], key = column[2], sign = state.up ? 1 : -1;
-	listed = matches ? functions.filter((f) => matches[f.name]) : functions.slice();
+	listed = matches ? allFunctions().filter((f) => matches[f.name]) : allFunctions().slice();
 	if (key)
 		listed.sort((a, b) => sign * (key(a) - key(b)) || (names[a.name] < names[b.name] ? -1 : 1));
 	else
@@ -378,8 +438,8 @@ function makeHeader() {
 function showHeader() {
 	for (const cell of header.children) {
 		const on = cell.dataset.key === state.sort, text = COLUMNS.find((c) => c[0] === cell.dataset.key)[1];
-		cell.setAttribute("aria-sort", on ? (state.up ? "ascending" : "descending") : "none");
-		cell.firstChild.textContent = text + (on ? (state.up ? " \u25b2" : " \u25bc") : "");
+		setAttribute(cell, "aria-sort", on ? (state.up ? "ascending" : "descending") : "none");
+		setText(cell.firstChild, text + (on ? (state.up ? " \u25b2" : " \u25bc") : ""));
 	}
 }
 
@@ -392,7 +452,6 @@ function nameParts(name) {
 function makeRow(f, i) {
 	const row = make("div", { class: "row", role: "row", "aria-rowindex": i + 2 });
 	row.style.top = i * LINE + "px";
-	row.classList.toggle("selected", f.name === chosen);
 	row.item = f;
 	for (const [key] of COLUMNS) {
 		const cell = make("div", { role: key === "name" ? "rowheader" : "cell" });
@@ -408,13 +467,21 @@ function makeRow(f, i) {
 	return row;
 }
 
+let made = ""; /* of what rows there are elements */
+
 /* The rows in sight alone. */
 function showRows() {
 	if (state.view === "flame")
 		return;
+	sortRows();
 	const first = Math.max(0, Math.floor(rows.scrollTop / LINE) - 5);
 	const last = Math.min(listed.length, first + Math.ceil(rows.clientHeight / LINE) + 10);
-	rows.replaceChildren(rowSpacer, ...listed.slice(first, last).map((f, i) => makeRow(f, first + i)));
+	const wanted = first + " " + last + " " + sorted;
+	if (made !== wanted)
+		rows.replaceChildren(rowSpacer, ...listed.slice(first, last).map((f, i) => makeRow(f, first + i)));
+	made = wanted;
+	for (const row of rows.children)
+		row.classList.toggle("selected", row !== rowSpacer && row.item.name === chosen);
 }
 
 /* The function of the table and of the graph. */
@@ -436,16 +503,16 @@ function moveRow(step) {
 /* ---- words ---- */
 
 function say(text) {
-	details.textContent = text;
+	setText(details, text);
 }
 
 function tell(box) {
-	return box.kind === "rest" ? remainderText(box.tree, box.frames, box.w / graph.clientWidth * box.tree.width[0]) :
+	return box.kind === "rest" ? remainderText(box.tree, box.frames, box.w / panel.width * box.tree.width[0]) :
 		describe(box.tree, box.node, isSandwich() ? 0 : state.zoomed);
 }
 
 function functionText(name) {
-	const f = functions.find((one) => one.name === name), total = whole.width[0] - whole.before[0];
+	const f = allFunctions().find((one) => one.name === name), total = whole.width[0] - whole.before[0];
 	if (compares)
 		return names[name] + ": now " + valueText(f.total) + ", before " + valueText(f.totalBefore) + " " + changeWord(f);
 	return names[name] + " (" + valueText(f.total) + ", " + shareText(f.total, total) + ", self " + valueText(f.self) + ")";
@@ -528,9 +595,6 @@ function decoded(text) {
 }
 
 function restore() {
-	if (written && location.hash === written)
-		return;
-	written = location.hash;
 	const wanted = readFragment(), order = (wanted.o || "total").split("-");
 	state.view = ["flame", "table", "sandwich"].includes(wanted.v) ? wanted.v : "both";
 	for (const key in FLAGS)
@@ -584,18 +648,19 @@ function change(what, push) {
 	remember(push);
 }
 
+/* The table comes before what is only written: its place in the document is read. */
 function showAll() {
 	main.className = state.view === "table" ? "only-table" : state.view === "flame" ? "only-graph" : "";
+	measure();
+	showRows();
+	showHeader();
 	for (const [b, isOn] of pressed)
-		b.setAttribute("aria-pressed", isOn());
+		setAttribute(b, "aria-pressed", isOn());
 	resetButton.disabled = !state.zoomed && !isSandwich();
 	const kind = isDark() ? "dark" : "light";
 	for (const e of document.querySelectorAll("[data-change]"))
 		e.style.background = palettes[kind][e.dataset.change];
 	ink = inks();
-	sortRows();
-	showHeader();
-	showRows();
 	showGraph(true);
 	showMatched();
 	sayCurrent();
@@ -613,7 +678,7 @@ function showGraph(place) {
 /* Flames begin at the bottom, icicles at the top, a sandwich with its function in the middle. */
 function placeOf() {
 	if (isSandwich())
-		return (depthOf(sandwichTrees().callers, 0, graph.clientWidth) + 1) * ROW - graph.clientHeight / 2;
+		return (depthOf(sandwichTrees().callers, 0, panel.width) + 1) * ROW - panel.tall / 2;
 	return state.icicle ? 0 : height;
 }
 
@@ -658,7 +723,10 @@ canvas.addEventListener("mousemove", (event) => {
 		tip.hidden = true;
 });
 canvas.addEventListener("mouseleave", () => { tip.hidden = true; });
-graph.addEventListener("scroll", paint);
+graph.addEventListener("scroll", () => {
+	if (graph.scrollTop !== painted.top)
+		paint();
+});
 rows.addEventListener("scroll", showRows);
 rows.addEventListener("click", (event) => {
 	const row = event.target.closest(".row");
@@ -725,7 +793,7 @@ function select(node) {
 	const box = boxes.find((b) => b.node === node && b.tree === currentTree && b.kind !== "rest");
 	if (box) {
 		const y = box.row * ROW + lift();
-		graph.scrollTop = Math.max(Math.min(graph.scrollTop, y), y + ROW - graph.clientHeight);
+		graph.scrollTop = Math.max(Math.min(graph.scrollTop, y), y + ROW - panel.tall);
 	}
 	showRows();
 	paint();
@@ -808,7 +876,6 @@ function onKey(event) {
 
 field.addEventListener("input", () => {
 	setTerm(field.value);
-	sortRows();
 	showRows();
 	paint();
 	remember(false);
@@ -823,7 +890,10 @@ field.addEventListener("keydown", (event) => {
 	}
 });
 document.addEventListener("keydown", onKey);
-window.addEventListener("hashchange", restore);
+window.addEventListener("hashchange", () => {
+	if (isFragmentForeign())
+		restore();
+});
 for (const query of [forced, prefersDark])
 	query.addEventListener("change", showAll);
 
@@ -832,5 +902,10 @@ for (const query of [forced, prefersDark])
 context.font = FONT;
 letter = context.measureText("0".repeat(100)).width / 100;
 makeHeader();
+isFragmentForeign();
 restore();
-new ResizeObserver(() => { showGraph(false); showRows(); }).observe(main);
+new ResizeObserver(() => {
+	if (measure())
+		showGraph(false);
+	showRows();
+}).observe(main);

@@ -284,9 +284,8 @@ function remember(push) {
 }
 
 function restore() {
-	if (location.hash === written)
+	if (!isFragmentForeign())
 		return;
-	written = location.hash;
 	const state = readFragment();
 	try {
 		zoomed = nodeAt(whole, state.x);

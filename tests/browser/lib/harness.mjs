@@ -63,7 +63,7 @@ export function writePictures(test) {
 
 export const addressOf = (picture) => pathToFileURL(join(folder, picture)).href;
 
-export async function open(picture, options = {}, fragment = '') {
+export async function open(picture, { countDrawing: counts, ...options } = {}, fragment = '') {
 	const address = addressOf(picture);
 	const page = await browser.newPage({ viewport: { width: 1200, height: 800 }, ...options });
 	page.on('pageerror', (e) => problems.push(e.message));
@@ -76,6 +76,8 @@ export async function open(picture, options = {}, fragment = '') {
 		if (!r.url().startsWith(address))
 			problems.push('a request: ' + r.url());
 	});
+	if (counts)
+		await page.addInitScript(countDrawing);
 	await page.goto(address + fragment);
 	return page;
 }
@@ -92,16 +94,16 @@ export async function eventually(check) {
 	}
 }
 
-/* How long the page takes until the frame after an event on an element is drawn; the least of several, in ms. */
-export async function timeOf(page, times, act) {
-	let best = Infinity;
+/* What act(i), run in the page, gives: for i from 0 on. */
+export async function resultsOf(page, times, act) {
+	const results = [];
 	for (let i = 0; i < times; i++)
-		best = Math.min(best, await page.evaluate(act, i));
-	return best;
+		results.push(await page.evaluate(act, i));
+	return results;
 }
 
-/* How many times slower than a quiet machine of these days this one is just now, at least 1: limits grow with it. */
-export async function slowness(page) {
+/* What the machine's speed is just now, to read times by: they grow with what else it does. */
+export async function machine(page) {
 	const took = await page.evaluate(() => {
 		const begin = performance.now();
 		let x = 1;
@@ -109,8 +111,19 @@ export async function slowness(page) {
 			x = x * 1.0000001 + i % 7;
 		return x ? performance.now() - begin : 0;
 	});
-	return Math.max(1, took / 250);
+	return `on a machine ${Math.max(1, took / 250).toFixed(1)} times slower than a quiet one`;
 }
+
+/* Counts what is drawn on canvases, in the page's `drawn`: rectangles, and those that cover the whole width. */
+const countDrawing = () => {
+	window.drawn = { rects: 0, grounds: 0 };
+	const fill = CanvasRenderingContext2D.prototype.fillRect;
+	CanvasRenderingContext2D.prototype.fillRect = function (x, y, w, h) {
+		drawn.rects++;
+		drawn.grounds += x === 0 && y === 0 && w === this.canvas.width && h === this.canvas.height;
+		fill.call(this, x, y, w, h);
+	};
+};
 
 export async function shoot(page, name) {
 	if (screenshots)
