@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "../base/hash.h"
 #include "graph.h"
 
 /*
@@ -11,10 +10,15 @@
  * A "function" here is a line of one (a tree by lines), so that calls know where they are.
  */
 
-/* A name of the format: "(12) text" at first, then "(12)". */
-struct name_table {
-	struct idset set;
-	VEC(struct str) v;
+/* A line and its names, which are numbered in the order of lines. */
+struct place {
+	const struct frame *frame;
+	uint32_t file, function, line; /* line: its index in `lines` */
+};
+
+struct call {
+	uint32_t from, to; /* places */
+	int64_t weight;
 };
 
 struct callgrind {
@@ -22,10 +26,10 @@ struct callgrind {
 	const struct call_tree *tree;
 	struct functions lines;
 	struct edges edges;
-	const struct frame **frame_of; /* of each line: one of its frames */
-	uint32_t *order, *rank;        /* lines by file, function and line; and back */
-	struct edge **calls;           /* in the order of their callers */
-	struct name_table files, functions;
+	struct place *places;   /* by file, function and line */
+	uint32_t *rank;         /* of each line its place */
+	struct call *calls;     /* in the order of their callers and of what they call */
+	uint8_t *said_file, *said_function; /* names that have been written in full */
 	uint64_t negative;
 };
 
@@ -33,17 +37,94 @@ static void callgrind_done(struct callgrind *c)
 {
 	functions_done(&c->lines);
 	edges_done(&c->edges);
-	free(c->frame_of);
-	free(c->order);
+	free(c->places);
 	free(c->rank);
 	free(c->calls);
-	idset_done(&c->files.set);
-	VEC_DONE(&c->files.v);
-	idset_done(&c->functions.set);
-	VEC_DONE(&c->functions.v);
+	free(c->said_file);
+	free(c->said_function);
 }
 
-/* ---- names ---- */
+/* ---- order ---- */
+
+static int place_cmp(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	const struct frame *l = x->frame, *r = y->frame;
+	int c = str_cmp(l->file, r->file);
+	if (!c)
+		c = str_cmp(l->name, r->name);
+	if (!c)
+		c = CMP(l->line, r->line);
+	return c ? c : CMP(x->line, y->line);
+}
+
+static void number_names(struct callgrind *c)
+{
+	for (size_t i = 0; i < c->lines.v.n; i++) {
+		struct place *at = &c->places[i];
+		c->rank[at->line] = (uint32_t)i;
+		if (!i)
+			continue;
+		const struct place *last = at - 1;
+		bool new_file = !str_eq(at->frame->file, last->frame->file);
+		at->file = last->file + new_file;
+		at->function = last->function + (new_file || !str_eq(at->frame->name, last->frame->name));
+	}
+}
+
+static int sort_lines(struct callgrind *c)
+{
+	size_t n = c->lines.v.n;
+	c->places = calloc(n + 1, sizeof *c->places);
+	c->rank = calloc(n + 1, sizeof *c->rank);
+	c->said_file = calloc(n + 1, 1);
+	c->said_function = calloc(n + 1, 1);
+	if (!c->places || !c->rank || !c->said_file || !c->said_function)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->tree->n_frames; i++) {
+		uint32_t line = c->lines.of_frame[i];
+		c->places[line] = (struct place){ .frame = &c->tree->frames[i], .line = line };
+	}
+	qsort(c->places, n, sizeof *c->places, place_cmp);
+	number_names(c);
+	return 0;
+}
+
+static uint32_t call_key(const struct call *c, bool by_callee)
+{
+	return by_callee ? c->to : c->from;
+}
+
+/* A stable pass of counting over one key, which is below n_keys; at has room for n_keys + 1. */
+static void count_pass(const struct call *from, struct call *to, size_t n, bool by_callee, size_t *at, size_t n_keys)
+{
+	memset(at, 0, (n_keys + 1) * sizeof *at);
+	for (size_t i = 0; i < n; i++)
+		at[call_key(&from[i], by_callee) + 1]++;
+	for (size_t i = 1; i <= n_keys; i++)
+		at[i] += at[i - 1];
+	for (size_t i = 0; i < n; i++)
+		to[at[call_key(&from[i], by_callee)]++] = from[i];
+}
+
+static int sort_calls(struct callgrind *c)
+{
+	size_t n = c->edges.v.n, n_lines = c->lines.v.n;
+	_free_ struct call *other = calloc(n + 1, sizeof *other);
+	_free_ size_t *at = calloc(n_lines + 2, sizeof *at);
+	c->calls = calloc(n + 1, sizeof *c->calls);
+	if (!c->calls || !other || !at)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct edge *e = &c->edges.v.v[i];
+		c->calls[i] = (struct call){ c->rank[e->from], c->rank[e->to], e->weight };
+	}
+	count_pass(c->calls, other, n, true, at, n_lines);
+	count_pass(other, c->calls, n, false, at, n_lines);
+	return 0;
+}
+
+/* ---- writing ---- */
 
 static void put_text(struct buf *out, struct str s)
 {
@@ -51,76 +132,19 @@ static void put_text(struct buf *out, struct str s)
 		buf_putc(out, (uint8_t)s.s[i] < 0x20 ? ' ' : s.s[i]);
 }
 
-static int put_name(struct buf *out, const char *key, struct name_table *names, struct str name)
+/* "fn=(12) text" at first, then "fn=(12)". */
+static void put_name(struct callgrind *c, const char *key, uint8_t *said, uint32_t number, struct str name)
 {
-	uint64_t hash = hash_bytes(name.s, name.len);
-	buf_puts(out, key);
-	for (struct idset_probe p = idset_probe(&names->set, hash); idset_next(&names->set, &p);) {
-		if (str_eq(names->v.v[p.id], name)) {
-			buf_puts(out, "=(");
-			buf_i64(out, (int64_t)p.id + 1);
-			buf_puts(out, ")\n");
-			return 0;
-		}
+	buf_puts(c->out, key);
+	buf_i64(c->out, (int64_t)number + 1);
+	buf_putc(c->out, ')');
+	if (!said[number]) {
+		buf_putc(c->out, ' ');
+		put_text(c->out, name.len ? name : STR("???"));
+		said[number] = 1;
 	}
-	struct str *to = VEC_PUSH(&names->v);
-	if (!to)
-		return -ENOMEM;
-	*to = name;
-	buf_printf(out, "=(%zu) ", names->v.n);
-	put_text(out, name.len ? name : STR("???"));
-	buf_putc(out, '\n');
-	return idset_add(&names->set, hash, (uint32_t)names->v.n - 1);
+	buf_putc(c->out, '\n');
 }
-
-/* ---- order ---- */
-
-static int frame_cmp(const struct frame *l, const struct frame *r)
-{
-	int c = str_cmp(l->file, r->file);
-	if (!c)
-		c = str_cmp(l->name, r->name);
-	return c ? c : CMP(l->line, r->line);
-}
-
-static int line_cmp(const void *a, const void *b, void *callgrind)
-{
-	const struct callgrind *c = callgrind;
-	uint32_t l = *(const uint32_t *)a, r = *(const uint32_t *)b;
-	int order = frame_cmp(c->frame_of[l], c->frame_of[r]);
-	return order ? order : CMP(l, r);
-}
-
-static int call_cmp(const void *a, const void *b, void *ranks)
-{
-	const struct edge *l = *(struct edge *const *)a, *r = *(struct edge *const *)b;
-	const uint32_t *rank = ranks;
-	return l->from != r->from ? CMP(rank[l->from], rank[r->from]) : CMP(rank[l->to], rank[r->to]);
-}
-
-static int sort_all(struct callgrind *c)
-{
-	size_t n = c->lines.v.n, n_calls = c->edges.v.n;
-	c->frame_of = calloc(n + 1, sizeof *c->frame_of);
-	c->order = calloc(n + 1, sizeof *c->order);
-	c->rank = calloc(n + 1, sizeof *c->rank);
-	c->calls = calloc(n_calls + 1, sizeof *c->calls);
-	if (!c->frame_of || !c->order || !c->rank || !c->calls)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < c->tree->n_frames; i++)
-		c->frame_of[c->lines.of_frame[i]] = &c->tree->frames[i];
-	for (uint32_t i = 0; i < n; i++)
-		c->order[i] = i;
-	for (size_t i = 0; i < n_calls; i++)
-		c->calls[i] = &c->edges.v.v[i];
-	qsort_r(c->order, n, sizeof *c->order, line_cmp, c);
-	for (uint32_t i = 0; i < n; i++)
-		c->rank[c->order[i]] = i;
-	qsort_r(c->calls, n_calls, sizeof *c->calls, call_cmp, c->rank);
-	return 0;
-}
-
-/* ---- writing ---- */
 
 static void put_cost(struct callgrind *c, int64_t line, int64_t cost)
 {
@@ -130,46 +154,42 @@ static void put_cost(struct callgrind *c, int64_t line, int64_t cost)
 	buf_putc(c->out, '\n');
 }
 
-static int put_call(struct callgrind *c, const struct edge *e)
+static void put_call(struct callgrind *c, const struct call *call)
 {
-	const struct frame *from = c->frame_of[e->from], *to = c->frame_of[e->to];
-	if (e->weight < 0) {
+	const struct place *from = &c->places[call->from], *to = &c->places[call->to];
+	if (call->weight < 0) {
 		c->negative++;
-		return 0;
+		return;
 	}
-	int r = put_name(c->out, "cfi", &c->files, to->file);
-	if (!r)
-		r = put_name(c->out, "cfn", &c->functions, to->name);
+	put_name(c, "cfi=(", c->said_file, to->file, to->frame->file);
+	put_name(c, "cfn=(", c->said_function, to->function, to->frame->name);
 	/* How often is not known. */
 	buf_puts(c->out, "calls=1 ");
-	buf_i64(c->out, to->line);
+	buf_i64(c->out, to->frame->line);
 	buf_putc(c->out, '\n');
-	put_cost(c, from->line, e->weight);
-	return r;
+	put_cost(c, from->frame->line, call->weight);
 }
 
 static int put_lines(struct callgrind *c, const struct cancel *cancel)
 {
-	const struct frame *last = NULL;
+	const struct place *last = NULL;
 	size_t call = 0;
 	int e = 0;
 	for (size_t i = 0; i < c->lines.v.n && !e; i++) {
-		uint32_t line = c->order[i];
-		const struct frame *f = c->frame_of[line];
-		if (!last || !str_eq(last->file, f->file)) {
+		const struct place *at = &c->places[i];
+		if (!last || last->file != at->file) {
 			buf_putc(c->out, '\n');
-			e = put_name(c->out, "fl", &c->files, f->file);
-			last = NULL;
+			put_name(c, "fl=(", c->said_file, at->file, at->frame->file);
 		}
-		if (!e && (!last || !str_eq(last->name, f->name)))
-			e = put_name(c->out, "fn", &c->functions, f->name);
-		last = f;
-		int64_t cost = c->lines.v.v[line].flat;
+		if (!last || last->function != at->function)
+			put_name(c, "fn=(", c->said_function, at->function, at->frame->name);
+		last = at;
+		int64_t cost = c->lines.v.v[at->line].flat;
 		c->negative += cost < 0;
-		put_cost(c, f->line, MAX(cost, (int64_t)0));
-		for (; !e && call < c->edges.v.n && c->calls[call]->from == line; call++)
-			e = put_call(c, c->calls[call]);
-		e = e ? e : cancel_check(cancel);
+		put_cost(c, at->frame->line, MAX(cost, (int64_t)0));
+		for (; call < c->edges.v.n && c->calls[call].from == i; call++)
+			put_call(c, &c->calls[call]);
+		e = cancel_check(cancel);
 	}
 	return e;
 }
@@ -197,7 +217,9 @@ static int callgrind_render(struct query *q, const struct cancel *cancel, struct
 	if (!e)
 		e = edges_of(&c.lines, c.tree, cancel, &c.edges);
 	if (!e)
-		e = sort_all(&c);
+		e = sort_lines(&c);
+	if (!e)
+		e = sort_calls(&c);
 	if (e < 0)
 		return e;
 	put_head(&c, q);

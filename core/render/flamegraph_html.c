@@ -59,6 +59,22 @@ static int by_total(const void *a, const void *b)
 	return x->cum != y->cum ? CMP(y->cum, x->cum) : str_cmp(x->name, y->name);
 }
 
+/* The first SHOWN of them in order; returns how many there are. */
+static size_t find_top(const struct functions *f, const struct function *top[SHOWN])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < f->v.n; i++) {
+		const struct function *one = &f->v.v[i];
+		if (n == SHOWN && by_total(one, top[n - 1]) >= 0)
+			continue;
+		size_t at = n < SHOWN ? n++ : n - 1;
+		for (; at && by_total(one, top[at - 1]) < 0; at--)
+			top[at] = top[at - 1];
+		top[at] = one;
+	}
+	return n;
+}
+
 static void put_cell(const struct document *d, int64_t value)
 {
 	buf_puts(d->out, "<td>");
@@ -74,18 +90,18 @@ static int put_top(const struct document *d, const struct cancel *cancel)
 	int e = functions_of(d->flame->tree, query_selection(d->q)->options.granularity, cancel, &f);
 	if (e < 0)
 		return e;
-	if (f.v.n)
-		qsort(f.v.v, f.v.n, sizeof *f.v.v, by_total);
+	const struct function *top[SHOWN];
+	size_t n = find_top(&f, top);
 	buf_puts(d->out, "<table class=\"static\"><caption>Functions that cost most, with all they call. "
 	                 "The graph needs scripts.</caption>\n"
 	                 "<thead><tr><th>Function</th><th>Self</th><th>Self %</th><th>Total</th><th>Total %</th></tr>"
 	                 "</thead>\n<tbody>\n");
-	for (size_t i = 0; i < MIN(f.v.n, (size_t)SHOWN); i++) {
+	for (size_t i = 0; i < n; i++) {
 		buf_puts(d->out, "<tr><th scope=\"row\">");
-		xml_escape(d->out, f.v.v[i].name);
+		xml_escape(d->out, top[i]->name);
 		buf_puts(d->out, "</th>");
-		put_cell(d, f.v.v[i].flat);
-		put_cell(d, f.v.v[i].cum);
+		put_cell(d, top[i]->flat);
+		put_cell(d, top[i]->cum);
 		buf_puts(d->out, "</tr>\n");
 	}
 	buf_puts(d->out, "</tbody></table>\n");

@@ -7,11 +7,18 @@
  */
 
 #include "../base/idset.h"
+#include "../base/vec.h"
 #include "text.h"
+
+struct named_source {
+	struct str name;
+	const struct profile_function *function;
+};
 
 struct sources {
 	const struct profile *profile; /* of the query */
-	struct idset by_name;          /* its functions, one of each name */
+	VEC(struct named_source) chosen;     /* of its functions, one of each name */
+	struct idset by_name;
 };
 
 int sources_init(struct sources *s, struct query *q, const struct cancel *cancel, struct error *err);

@@ -3,8 +3,15 @@
 
 void tsv_field(struct buf *out, struct str s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		buf_putc(out, s.s[i] == '\t' || s.s[i] == '\n' || s.s[i] == '\r' ? ' ' : s.s[i]);
+	size_t run = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.s[i] != '\t' && s.s[i] != '\n' && s.s[i] != '\r')
+			continue;
+		buf_put(out, s.s + run, i - run);
+		buf_putc(out, ' ');
+		run = i + 1;
+	}
+	buf_put(out, s.s + run, s.len - run);
 }
 
 void tsv_value(struct buf *out, int64_t value, int64_t total)

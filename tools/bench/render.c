@@ -86,18 +86,21 @@ static int make_store(void *arg)
 	return e;
 }
 
-static bool parse(int argc, char **argv, int64_t *ret_nodes, unsigned *ret_runs)
+static bool parse(int argc, char **argv, int64_t *ret_nodes, struct run *ret)
 {
 	static const struct option options[] = {
-		{ "nodes", required_argument, NULL, 'n' }, { "runs", required_argument, NULL, 'r' }, { 0 },
+		{ "nodes", required_argument, NULL, 'n' }, { "runs", required_argument, NULL, 'r' },
+		{ "match", required_argument, NULL, 'm' }, { 0 },
 	};
 	*ret_nodes = 100000;
-	*ret_runs = 9;
+	ret->runs = 9;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c == 'n')
 			*ret_nodes = atoll(optarg);
 		else if (c == 'r')
-			*ret_runs = (unsigned)MIN(MAX(atoi(optarg), 1), 64);
+			ret->runs = (unsigned)MIN(MAX(atoi(optarg), 1), 64);
+		else if (c == 'm')
+			ret->match = optarg;
 		else
 			return false;
 	}
@@ -109,8 +112,8 @@ int bench_render(int argc, char **argv)
 	char store[] = "/tmp/profilefs-bench.XXXXXX", service[] = "nodes";
 	struct recorded one = { .service = service, .start = START, .is_cpu = true };
 	struct run r = { .data = { .v = &one, .n = 1, .end = time_floor(START, NS_PER_HOUR) + NS_PER_HOUR } };
-	if (!parse(argc, argv, &one.total_cpu, &r.runs)) {
-		complain("usage: bench render [--nodes N] [--runs N], N up to %d", NODES_MAX);
+	if (!parse(argc, argv, &one.total_cpu, &r)) {
+		complain("usage: bench render [--nodes N] [--runs N] [--match FILE], N up to %d", NODES_MAX);
 		return 2;
 	}
 	r.store = mkdtemp(store);
