@@ -313,7 +313,25 @@ struct rollup_sums {
 	__int128 *values;
 };
 
-/* Reads one cell's sums of a type (a column of the kind's header): one range read. New. */
+/*
+ * Cells lie in groups, each with a stream of stacks and one of values per type (a column of the kind's header). The
+ * streams of the group that was read last stay in memory, so that its next cell reads nothing. Begins as zero; of one
+ * dataset.
+ */
+struct rollup_streams {
+	uint32_t group, n;
+	uint8_t **raw; /* n of them; NULL: not read */
+};
+
+uint32_t rollup_group(const struct dataset *d, const struct rollup_cell *cell);
+/* Brings in the streams of a cell's group that these types (a bit each) need: one read at most. */
+int rollup_load(struct dataset *d, const struct rollup_cell *cell, uint64_t types, struct rollup_streams *s,
+                struct error *err);
+/* A cell's sums of a type that was loaded. New. */
+int rollup_sums_of(struct dataset *d, const struct rollup_cell *cell, unsigned type, const struct rollup_streams *from,
+                   struct rollup_sums *ret, struct error *err);
+void rollup_streams_done(struct rollup_streams *s);
+/* The same for one cell and type alone. New. */
 int rollup_read(struct dataset *d, const struct rollup_cell *cell, unsigned type, struct rollup_sums *ret,
                 struct error *err);
 void rollup_sums_done(struct rollup_sums *s);

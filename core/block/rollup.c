@@ -239,21 +239,94 @@ void rollup_sums_done(struct rollup_sums *s)
 	*s = (struct rollup_sums){ 0 };
 }
 
-/* Reads and decompresses one stream (what it copies, where it is a copy). New. */
-static int read_stream(struct dataset *d, const struct stream *s, uint8_t **ret, struct error *err)
+void rollup_streams_done(struct rollup_streams *s)
 {
-	_free_ uint8_t *stored = malloc((size_t)s->stored + 1);
+	for (uint32_t i = 0; i < s->n; i++)
+		free(s->raw[i]);
+	free(s->raw);
+	*s = (struct rollup_streams){ 0 };
+}
+
+/* The stream that has the bytes of a group's i-th one. */
+static uint32_t stream_source(const struct cell_group *g, uint32_t i)
+{
+	return g->streams[i].copy_of >= 0 ? (uint32_t)g->streams[i].copy_of : i;
+}
+
+static int streams_begin(struct rollup_streams *s, uint32_t group, uint32_t n)
+{
+	if (s->n && s->group == group)
+		return 0;
+	rollup_streams_done(s);
+	s->raw = calloc(n, sizeof *s->raw);
+	if (!s->raw)
+		return -ENOMEM;
+	s->group = group;
+	s->n = n;
+	return 0;
+}
+
+static int decode_stream(struct dataset *d, const struct stream *s, const uint8_t *stored, uint8_t **ret,
+                         struct error *err)
+{
+	int r = stored_decode(s->codec, (struct slice){ stored, s->stored }, s->hash, s->raw, ret);
+	if (r < 0)
+		error_set(err, r, "%s: service %.*s: rollup at byte %llu: %s", d->block->name,
+		          (int)d->info.service.len, d->info.service.s,
+		          (unsigned long long)(d->sections[SECTION_CELLS].off + s->off), err_text(r));
+	return r;
+}
+
+/* Of the streams that are wanted, those that are not there; in one read. */
+static int read_streams(struct dataset *d, const struct cell_group *g, const bool *wanted, struct rollup_streams *s,
+                        struct error *err)
+{
+	struct source_range ranges[1 + LAYOUT_MAX_TYPES];
+	size_t bytes = 0, n = 0;
+	for (uint32_t i = 0; i < g->n_streams; i++)
+		bytes += wanted[i] ? g->streams[i].stored : 0;
+	_free_ uint8_t *stored = malloc(bytes + 1);
 	if (!stored)
 		return -ENOMEM;
-	struct source_range range = { d->sections[SECTION_CELLS].off + s->off, s->stored, stored };
-	int r = s->stored ? block_read(d->block, &range, 1, err) : 0;
+	size_t at = 0;
+	for (uint32_t i = 0; i < g->n_streams; i++) {
+		const struct stream *from = &g->streams[i];
+		if (wanted[i] && from->stored)
+			ranges[n++] = (struct source_range){ d->sections[SECTION_CELLS].off + from->off, from->stored,
+				                             stored + at };
+		at += wanted[i] ? from->stored : 0;
+	}
+	int r = n ? block_read(d->block, ranges, n, err) : 0;
+	at = 0;
+	for (uint32_t i = 0; i < g->n_streams && r == 0; i++) {
+		if (!wanted[i])
+			continue;
+		r = decode_stream(d, &g->streams[i], stored + at, &s->raw[i], err);
+		at += g->streams[i].stored;
+	}
+	return r;
+}
+
+uint32_t rollup_group(const struct dataset *d, const struct rollup_cell *cell)
+{
+	return d->cell_places[cell - d->rollups.cells].group;
+}
+
+int rollup_load(struct dataset *d, const struct rollup_cell *cell, uint64_t types, struct rollup_streams *s,
+                struct error *err)
+{
+	bool wanted[1 + LAYOUT_MAX_TYPES] = { false };
+	uint32_t number = rollup_group(d, cell);
+	const struct cell_group *g = &d->cell_groups[number];
+	int r = streams_begin(s, number, g->n_streams);
 	if (r < 0)
 		return r;
-	r = stored_decode(s->codec, (struct slice){ stored, s->stored }, s->hash, s->raw, ret);
-	if (r < 0)
-		error_set(err, r, "%s: service %.*s: rollup at byte %llu: %s", d->block->name, (int)d->info.service.len,
-		          d->info.service.s, (unsigned long long)range.off, err_text(r));
-	return r;
+	for (uint32_t i = 0; i < g->n_streams; i++) {
+		uint32_t source = stream_source(g, i);
+		if ((!i || types >> (i - 1) & 1) && !s->raw[source])
+			wanted[source] = true;
+	}
+	return read_streams(d, g, wanted, s, err);
 }
 
 static void skip_entries(struct cursor *c, uint64_t n)
@@ -288,39 +361,38 @@ static bool decode_values(struct slice raw, const struct cell_place *place, uint
 	return !c.bad;
 }
 
-static int decode_cell(struct dataset *d, const struct cell_place *place, unsigned type, uint32_t n_stacks,
-                       struct rollup_sums *s, struct error *err)
-{
-	const struct cell_group *g = &d->cell_groups[place->group];
-	const struct stream *stacks = &g->streams[0], *values = &g->streams[1 + type];
-	_free_ uint8_t *raw_stacks = NULL, *raw_values = NULL;
-	int r = read_stream(d, stacks, &raw_stacks, err);
-	if (r == 0)
-		r = read_stream(d, values, &raw_values, err);
-	if (r < 0)
-		return r;
-	if (!decode_stacks((struct slice){ raw_stacks, stacks->raw }, place, n_stacks, s->stacks) ||
-	    !decode_values((struct slice){ raw_values, values->raw }, place, place->divisors[type], s->values))
-		return corrupt(d, err, "a rollup does not fit its directory");
-	s->n = place->n;
-	return 0;
-}
-
-int rollup_read(struct dataset *d, const struct rollup_cell *cell, unsigned type, struct rollup_sums *ret,
-                struct error *err)
+int rollup_sums_of(struct dataset *d, const struct rollup_cell *cell, unsigned type, const struct rollup_streams *from,
+                   struct rollup_sums *ret, struct error *err)
 {
 	const struct symbols *symbols;
 	int r = dataset_symbols(d, &symbols, err);
 	if (r < 0)
 		return r;
 	const struct cell_place *place = &d->cell_places[cell - d->rollups.cells];
-	assert(type < kind_types(d, cell->kind));
-	struct rollup_sums s = { .stacks = malloc(((size_t)place->n + 1) * sizeof *s.stacks),
+	const struct cell_group *g = &d->cell_groups[place->group];
+	uint32_t source = stream_source(g, 1 + type);
+	struct slice stacks = { from->raw[0], g->streams[0].raw };
+	struct slice values = { from->raw[source], g->streams[source].raw };
+	assert(type < kind_types(d, cell->kind) && from->n && from->group == place->group && from->raw[source]);
+	struct rollup_sums s = { .n = place->n,
+		                 .stacks = malloc(((size_t)place->n + 1) * sizeof *s.stacks),
 		                 .values = malloc(((size_t)place->n + 1) * sizeof *s.values) };
-	r = s.stacks && s.values ? decode_cell(d, place, type, symbols->n_stacks, &s, err) : -ENOMEM;
+	if (!s.stacks || !s.values)
+		r = -ENOMEM;
+	else if (!decode_stacks(stacks, place, symbols->n_stacks, s.stacks) ||
+	         !decode_values(values, place, place->divisors[type], s.values))
+		r = corrupt(d, err, "a rollup does not fit its directory");
 	if (r < 0)
 		rollup_sums_done(&s);
 	else
 		*ret = s;
 	return r;
+}
+
+int rollup_read(struct dataset *d, const struct rollup_cell *cell, unsigned type, struct rollup_sums *ret,
+                struct error *err)
+{
+	_cleanup_(rollup_streams_done) struct rollup_streams streams = { 0 };
+	int r = rollup_load(d, cell, UINT64_C(1) << type, &streams, err);
+	return r < 0 ? r : rollup_sums_of(d, cell, type, &streams, ret, err);
 }
