@@ -255,8 +255,10 @@ static int list_below_time(struct lister *s, struct error *err)
 {
 	_cleanup_(query_unrefp) struct query *q = NULL;
 	int e = plan_get(s->tree, s->sel, s->cancel, &q, err);
-	if (!e)
+	if (!e) {
+		query_expect_all(q); /* who lists files, mostly stats them all */
 		e = add_renderings(s, q);
+	}
 	if (!e)
 		e = add_labels(s, q, err);
 	if (!e)

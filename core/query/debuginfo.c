@@ -166,6 +166,7 @@ void part_share_symbols(struct qpart *to, const struct qpart *from)
 		atomic_fetch_add(&from->symbolised->refs, 1);
 	to->symbols = from->symbols;
 	to->symbolised = from->symbolised;
+	to->ordinals = from->ordinals;
 }
 
 int part_load_symbols(struct query *q, struct qpart *p, struct error *err)

@@ -243,20 +243,22 @@ static int charge(struct fold *f, struct error *err)
 	return r;
 }
 
-int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, const struct cancel *cancel,
-              struct error *err)
+int fold_sums(struct fold *f, const struct sums *sums, struct slot_range slots, uint32_t first_slot,
+              const struct cancel *cancel, struct error *err)
 {
 	_filters_ struct filters filters;
 	int r = filters_init(&filters, f->q->sel, f->symtab);
 	for (size_t i = 0; i < sums->n && r >= 0; i++) {
-		const struct part_sums *s = &sums->v[i];
-		if (!s->n_stacks)
+		struct part_sums s = sums->v[i];
+		if (!s.n_stacks)
 			continue;
+		s.narrow += slots.from;
+		s.wide += slots.from;
 		r = cancel_check(cancel);
 		if (r >= 0 && f->q->sel->n_filters)
-			r = fold_filtered(f, &filters, (uint32_t)i, s, sums->n_slots, first_slot);
+			r = fold_filtered(f, &filters, (uint32_t)i, &s, slots.n, first_slot);
 		else if (r >= 0)
-			r = fold_part(f, (uint32_t)i, s, sums->n_slots, first_slot);
+			r = fold_part(f, (uint32_t)i, &s, slots.n, first_slot);
 		if (r >= 0)
 			r = charge(f, err);
 	}

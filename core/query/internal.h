@@ -130,6 +130,19 @@ typedef VEC(struct cell_use) cell_uses_t;
 typedef VEC(struct qpart) qparts_t;
 typedef VEC(struct row) rows_t;
 
+/* Sums by stack of one part. A slot uses one of the two: wide for weighted and converted values. */
+struct part_sums {
+	uint32_t n_stacks;
+	int64_t **narrow; /* [slot]; NULL where nothing was added */
+	wide_t **wide;
+};
+
+struct sums {
+	struct part_sums *v; /* by part */
+	size_t n;
+	uint32_t n_slots;
+};
+
 struct symtab;
 struct memo_tree;
 struct memo_steps;
@@ -171,6 +184,9 @@ struct query {
 	atomic_bool info_whole;   /* `info` is final: set once */
 	bool values_known;
 	bool no_cells;            /* some cell is damaged */
+	struct sums sums;         /* by stack, of slots sums_first and on; while sums_kept for all who ask */
+	uint32_t sums_first;
+	bool sums_kept, sums_lent; /* lent: another query's */
 	uint64_t rolled;          /* profiles that cells answered for when samples were last summed */
 	struct symtab *symtab;
 	struct memo_tree *trees[BY_ADDRESS + 1]; /* by granularity */
@@ -188,6 +204,7 @@ struct query {
 	int32_t *hours;
 	size_t n_hours;
 	bool hours_known;
+	atomic_bool whole;        /* what is read for one result is read for all */
 };
 
 struct pool *query_pool(const struct query *q);
@@ -268,29 +285,22 @@ struct str sample_label_text(const struct qpart *p, const struct sample_label *l
 
 /* ---- samples ---- */
 
-/* Sums by stack of one part. A slot uses one of the two: wide for weighted and converted values. */
-struct part_sums {
-	uint32_t n_stacks;
-	int64_t **narrow; /* [slot]; NULL where nothing was added */
-	wide_t **wide;
-};
-
-struct sums {
-	struct part_sums *v; /* by part */
-	size_t n;
-	uint32_t n_slots;
-};
-
 void sums_done(struct sums *s);
 #define _sums_ _cleanup_(sums_done)
 
 /*
- * Reads the samples of the plan once. With sums, adds up all slots (or the selected type's alone); always learns of
- * differences and restarts, and the rows' values. Caller holds the lock.
+ * Makes q->sums hold all slots, or the selected type's at least, until values_unused(); kept beyond that where there is
+ * room for them. Reads the samples of the plan once, and learns of differences and restarts. Caller holds the lock.
  */
 enum values_want { WANT_ROWS, WANT_MAIN, WANT_ALL };
-int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
-                struct error *err);
+int values_sums(struct query *q, enum values_want want, const struct cancel *cancel, struct error *err);
+void values_unused(struct query *q);
+void values_drop(struct query *q); /* q->sums, kept or not */
+/*
+ * Makes the planned query of q use what q has summed, or will, where that is kept. Locks both, first q. 0 also where it
+ * cannot.
+ */
+int values_lend(struct query *q, struct query *planned, const struct cancel *cancel, struct error *err);
 /* Makes every taken row's value known; without reading samples where totals tell. Caller holds the lock. */
 int values_rows(struct query *q, const struct cancel *cancel, struct error *err);
 /* Whether a value of this row is the increase since its predecessor. */
@@ -442,8 +452,12 @@ struct fold {
 int fold_init(struct fold *f, struct query *q, struct symtab *t, bool by_location, uint32_t n_slots);
 void fold_done(struct fold *f);
 #define _fold_ _cleanup_(fold_done)
-int fold_sums(struct fold *f, const struct sums *sums, uint32_t first_slot, const struct cancel *cancel,
-              struct error *err);
+/* Enters the slots from..from + n of the sums as the fold's slots first_slot and on. */
+struct slot_range {
+	uint32_t from, n;
+};
+int fold_sums(struct fold *f, const struct sums *sums, struct slot_range slots, uint32_t first_slot,
+              const struct cancel *cancel, struct error *err);
 
 /* The tree in preorder, children by rank, without what came to nothing. */
 struct folded {

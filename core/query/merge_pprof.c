@@ -493,6 +493,8 @@ int query_profile(struct query *q, const struct cancel *cancel, struct profile *
 	struct profile p;
 	struct query *of; /* mapping lists and headers are those of rows */
 	int r = query_planned(q, cancel, &of, err);
+	if (r >= 0 && of != q)
+		r = values_lend(q, of, cancel, err);
 	if (r < 0)
 		return r;
 	if (profile_init(&p, PROFILE_MAX) < 0)

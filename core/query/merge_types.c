@@ -18,12 +18,12 @@ void merged_types_done(struct merged_types *t)
 static int merge_selected(struct query *q, struct fold *fold, struct merged_types *ret, const struct cancel *cancel,
                           struct error *err)
 {
-	_sums_ struct sums sums = { 0 };
-	int r = q->n_slots ? values_read(q, WANT_ALL, cancel, &sums, err) : 0;
+	int r = q->n_slots ? values_sums(q, WANT_ALL, cancel, err) : 0;
 	if (r >= 0)
 		r = fold_init(fold, q, q->symtab, true, MAX(q->n_slots, 1u));
 	if (r >= 0)
-		r = fold_sums(fold, &sums, 0, cancel, err);
+		r = fold_sums(fold, &q->sums, (struct slot_range){ 0, q->n_slots }, 0, cancel, err);
+	values_unused(q);
 	ret->v = r >= 0 ? calloc((size_t)q->n_slots + 1, sizeof *ret->v) : NULL;
 	if (!ret->v)
 		return r < 0 ? r : -ENOMEM;
@@ -34,50 +34,19 @@ static int merge_selected(struct query *q, struct fold *fold, struct merged_type
 	return 0;
 }
 
-/* Parts that were only looked through have nothing. */
-static bool has_sums(const struct sums *sums, const struct part_sums *s)
-{
-	for (uint32_t i = 0; s->n_stacks && i < sums->n_slots; i++)
-		if (s->narrow[i] || s->wide[i])
-			return true;
-	return false;
-}
-
-/* Puts sums under the numbers that their parts have in another query of the same view. */
-static int move_sums(struct query *to, struct query *from, struct sums *sums)
-{
-	struct part_sums *v = calloc(to->parts.n + 1, sizeof *v);
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0, k = 0; i < sums->n; i++) {
-		if (!has_sums(sums, &sums->v[i])) {
-			part_sums_done(&sums->v[i], sums->n_slots);
-			continue;
-		}
-		for (k = 0; k < to->parts.n && to->parts.v[k].dataset != from->parts.v[i].dataset;)
-			k++;
-		assert(k < to->parts.n); /* a view lends one dataset to all */
-		part_share_symbols(&to->parts.v[k], &from->parts.v[i]);
-		v[k] = sums->v[i];
-		sums->v[i] = (struct part_sums){ 0 };
-	}
-	free(sums->v);
-	sums->v = v;
-	sums->n = to->parts.n;
-	return 0;
-}
-
 static int merge_type(struct query *q, struct query *of, struct fold *fold, uint32_t slot, struct slot *ret,
                       const struct cancel *cancel, struct error *err)
 {
-	_sums_ struct sums sums = { 0 };
+	struct sums sums;
 	if (!of->n_slots)
 		return 0;
-	int r = values_read(of, WANT_MAIN, cancel, &sums, err);
+	int r = values_sums(of, WANT_MAIN, cancel, err);
 	if (r >= 0)
-		r = move_sums(q, of, &sums);
-	if (r >= 0)
-		r = fold_sums(fold, &sums, slot, cancel, err);
+		r = sums_lend(&of->sums, of, q, &sums);
+	if (r < 0)
+		return r;
+	r = fold_sums(fold, &sums, (struct slot_range){ of->main_slot - of->sums_first, 1 }, slot, cancel, err);
+	free(sums.v);
 	if (r >= 0)
 		*ret = of->slots[of->main_slot];
 	return r;

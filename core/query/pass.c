@@ -51,6 +51,7 @@ static int run_job(void *arg, size_t i)
 		e = run_cells(pass, job);
 	group_free(TAKE_PTR(job->group));
 	group_free(TAKE_PTR(job->other));
+	rollup_streams_done(&job->streams);
 	return e;
 }
 
@@ -62,6 +63,7 @@ static void job_done(struct pass *pass, struct job *job)
 	free(job->held);
 	group_free(job->group);
 	group_free(job->other);
+	rollup_streams_done(&job->streams);
 	stack_list_done(&job->cur);
 	stack_list_done(&job->work);
 	stack_list_done(&job->prev);
@@ -120,12 +122,21 @@ static int cut_rows(struct pass *pass, uint32_t part, uint32_t n)
 	return r;
 }
 
-/* Cuts a part's cells into at most n jobs. */
+static uint32_t group_of(const struct query *q, const struct cell_use *use)
+{
+	return rollup_group(q->parts.v[use->part].dataset, cell_of(q, use));
+}
+
+/* Cuts a part's cells into at most n jobs, between groups. */
 static int cut_cells(struct pass *pass, const struct cell_use *cells, uint32_t n_cells, uint32_t n)
 {
 	int r = 0;
-	for (uint32_t k = 0; k < n && r >= 0; k++) {
-		uint32_t from = (uint32_t)((uint64_t)n_cells * k / n), to = (uint32_t)((uint64_t)n_cells * (k + 1) / n);
+	for (uint32_t k = 1, from = 0, to; k <= n && from < n_cells && r >= 0; k++, from = to) {
+		to = MAX((uint32_t)((uint64_t)n_cells * k / n), from);
+		while (to > from && to < n_cells && group_of(pass->q, &cells[to]) == group_of(pass->q, &cells[to - 1]))
+			to++;
+		if (to == from)
+			continue;
 		struct job *job;
 		r = job_new(pass, cells->part, &job);
 		job->cells = cells + from;

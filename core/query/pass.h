@@ -26,6 +26,7 @@ struct job {
 	uint32_t part, from, to; /* rows[from .. to) of the part */
 	const struct cell_use *cells;
 	uint32_t n_cells;
+	struct rollup_streams streams; /* of the cells' group at hand */
 	struct part_sums sums;
 	struct held **held;      /* by series; NULL until needed */
 	size_t held_bytes;
@@ -72,6 +73,12 @@ void part_sums_done(struct part_sums *s, uint32_t n_slots);
 int sums_narrow(struct pass *pass, struct job *job, uint32_t slot, int64_t **ret);
 int sums_wide(struct pass *pass, struct job *job, uint32_t slot, wide_t **ret);
 int sums_add(struct pass *pass, struct job *job, uint32_t slot, const struct stack_list *l, wide_t factor);
+size_t sums_bytes(const struct sums *s);
+/*
+ * The same sums under the numbers that their parts have in another query of the same view, with their symbols: ret->v
+ * is new, its arrays are borrowed.
+ */
+int sums_lend(const struct sums *sums, const struct query *from, struct query *to, struct sums *ret);
 /* Adds up what the jobs added, by part. */
 int sums_merge(struct pass *pass, struct sums *ret);
 

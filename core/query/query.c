@@ -107,6 +107,7 @@ void query_unref(struct query *q)
 	free(q->types);
 	buf_done(&q->type_names);
 	free(q->hours);
+	values_drop(q);
 	symtab_free(q->symtab);
 	plan_done(q);
 	arena_done(&q->arena);
@@ -135,7 +136,13 @@ const struct query_info *query_info(const struct query *q)
 int query_resolve(struct query *q, const struct cancel *cancel, struct error *err)
 {
 	pthread_mutex_lock(&q->lock);
-	int r = values_rows(q, cancel, err);
+	int r = atomic_load(&q->info_whole) ? 0 : values_rows(q, cancel, err);
 	pthread_mutex_unlock(&q->lock);
 	return r;
+}
+
+void query_expect_all(struct query *q)
+{
+	for (; q; q = q->baseline)
+		atomic_store(&q->whole, true);
 }

@@ -23,6 +23,12 @@ struct query *query_ref(struct query *q);
 void query_unref(struct query *q);
 DEFINE_CLEANUP(struct query *, query_unref);
 
+/*
+ * Says that most results will be asked for, as where a directory was listed: then what has to be read for one of them
+ * is read for all at once. Without it, each is made as cheaply as it can be alone.
+ */
+void query_expect_all(struct query *q);
+
 const struct selection *query_selection(const struct query *q);
 struct query *query_baseline(struct query *q); /* of a selection with `vs`; borrowed; else NULL */
 

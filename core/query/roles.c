@@ -158,24 +158,31 @@ static void mark_headers(struct query *q)
 		q->parts.v[q->cells.v[i].part].headers[cell_header(q, &q->cells.v[i])].used = true;
 }
 
-/* The columns of the first profile, where all have the same. Where some have no rows: the selected type alone. */
-static int slots_choose(struct query *q)
+/* Some header that is used, with its part; which one, does not matter where all of them agree. */
+static const struct qpart *any_header(const struct query *q, uint32_t *ret)
 {
 	const struct row *first = first_taken(q);
+	*ret = first ? row_of(q, first)->header : cell_header(q, &q->cells.v[0]);
+	return &q->parts.v[first ? first->part : q->cells.v[0].part];
+}
+
+/* The columns of all profiles, where these have the same; else the selected type alone. */
+static int slots_choose(struct query *q)
+{
+	uint32_t any;
 	mark_headers(q);
-	if ((!first && !q->cells.n) || !q->sel->type)
+	if ((!first_taken(q) && !q->cells.n) || !q->sel->type)
 		return 0;
-	const struct qpart *p = first ? &q->parts.v[first->part] : NULL;
-	const struct header *h = first ? header_of(p, row_of(q, first)->header) : NULL;
-	bool alike = first && !q->cells.n;
-	q->n_slots = alike ? MIN(h->n_types, 64u) : 1;
+	const struct qpart *p = any_header(q, &any);
+	const struct header *h = header_of(p, any);
+	q->n_slots = MIN(h->n_types, 64u);
 	q->slots = calloc(q->n_slots, sizeof *q->slots);
 	if (!q->slots)
 		return -ENOMEM;
-	for (uint32_t i = 0; alike && i < q->n_slots; i++)
+	for (uint32_t i = 0; i < q->n_slots; i++)
 		q->slots[i] = slot_of(p, h, i);
-	q->main_slot = alike ? row_header(q, first)->column : 0;
-	q->agree = alike && all_agree(q);
+	q->main_slot = p->headers[any].column;
+	q->agree = all_agree(q);
 	if (!q->agree)
 		slots_single(q);
 	return 0;

@@ -206,15 +206,27 @@ static int add_wide(struct pass *pass, struct job *job, uint32_t slot, const str
 	return r;
 }
 
+/* The columns of the slots at hand, a bit each. */
+static uint64_t cell_columns(const struct pass *pass, const struct cell_use *use)
+{
+	const struct query *q = pass->q;
+	uint64_t columns = 0;
+	for (uint32_t slot = pass->first; slot < pass->first + pass->n_slots; slot++) {
+		uint32_t column = plan_column(q, &q->parts.v[use->part], cell_header(q, use), slot);
+		columns |= column < 64 ? UINT64_C(1) << column : 0;
+	}
+	return columns;
+}
+
 static int add_slot(struct pass *pass, struct job *job, const struct cell_use *use, uint32_t slot)
 {
 	const struct query *q = pass->q;
 	const struct qpart *p = &q->parts.v[use->part];
 	uint32_t header = cell_header(q, use), column = plan_column(q, p, header, slot);
-	if (column == NONE)
+	if (column >= 64)
 		return 0;
 	struct rollup_sums sums;
-	int r = rollup_read(p->dataset, cell_of(q, use), column, &sums, &job->error);
+	int r = rollup_sums_of(p->dataset, cell_of(q, use), column, &job->streams, &sums, &job->error);
 	if (r < 0)
 		return r;
 	int64_t scale = column_scale(p, header, column);
@@ -228,7 +240,8 @@ static int add_slot(struct pass *pass, struct job *job, const struct cell_use *u
 
 int rollups_add(struct pass *pass, struct job *job, const struct cell_use *use)
 {
-	int r = 0;
+	const struct qpart *p = &pass->q->parts.v[use->part];
+	int r = rollup_load(p->dataset, cell_of(pass->q, use), cell_columns(pass, use), &job->streams, &job->error);
 	for (uint32_t slot = pass->first; slot < pass->first + pass->n_slots && r >= 0; slot++)
 		r = add_slot(pass, job, use, slot);
 	return r;

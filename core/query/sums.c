@@ -29,6 +29,45 @@ void sums_done(struct sums *s)
 	*s = (struct sums){ 0 };
 }
 
+size_t sums_bytes(const struct sums *s)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < s->n; i++)
+		for (uint32_t k = 0; s->v[i].n_stacks && k < s->n_slots; k++)
+			bytes += ((size_t)s->v[i].n_stacks + 1) *
+			         ((s->v[i].narrow[k] ? sizeof(int64_t) : 0) + (s->v[i].wide[k] ? sizeof(wide_t) : 0));
+	return bytes;
+}
+
+/* Parts that were only looked through have nothing. */
+static bool has_sums(const struct sums *sums, const struct part_sums *s)
+{
+	for (uint32_t i = 0; s->n_stacks && i < sums->n_slots; i++)
+		if (s->narrow[i] || s->wide[i])
+			return true;
+	return false;
+}
+
+int sums_lend(const struct sums *sums, const struct query *from, struct query *to, struct sums *ret)
+{
+	struct part_sums *v = calloc(to->parts.n + 1, sizeof *v);
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < sums->n; i++) {
+		size_t k = 0;
+		while (k < to->parts.n && to->parts.v[k].dataset != from->parts.v[i].dataset)
+			k++;
+		bool has = has_sums(sums, &sums->v[i]);
+		assert(k < to->parts.n || !has); /* a view lends one dataset to all */
+		if (k < to->parts.n && from->parts.v[i].symbols)
+			part_share_symbols(&to->parts.v[k], &from->parts.v[i]);
+		if (has)
+			v[k] = sums->v[i];
+	}
+	*ret = (struct sums){ v, to->parts.n, sums->n_slots };
+	return 0;
+}
+
 /* An array of one entry per stack. */
 static int sum_new(struct pass *pass, struct job *job, size_t size, void *ret)
 {

@@ -108,18 +108,18 @@ static int tree_fill(struct query *q, const struct fold *fold, struct memo_tree 
 static int tree_make(struct query *q, enum granularity by, const struct cancel *cancel, struct memo_tree *m,
                      struct error *err)
 {
-	_sums_ struct sums sums = { 0 };
 	_fold_ struct fold fold = { 0 };
 	int r = q->symtab ? 0 : symtab_new(q, &q->symtab);
 	if (r >= 0 && q->n_slots)
-		r = values_read(q, WANT_MAIN, cancel, &sums, err);
+		r = values_sums(q, WANT_MAIN, cancel, err);
 	if (r >= 0)
 		r = fold_init(&fold, q, q->symtab, false, 1);
 	fold.granularity = by;
 	if (r >= 0)
-		r = fold_sums(&fold, &sums, 0, cancel, err);
+		r = fold_sums(&fold, &q->sums, (struct slot_range){ q->main_slot - q->sums_first, 1 }, 0, cancel, err);
 	if (r >= 0)
 		r = tree_fill(q, &fold, m);
+	values_unused(q);
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 

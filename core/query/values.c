@@ -421,9 +421,15 @@ static int read_once(struct pass *pass, struct sums *ret, bool *ret_again, struc
 	return ret ? sums_merge(pass, ret) : 0;
 }
 
+/* Filters tell row values on one thread: for sums alone they are told where all is read at once. */
+static bool tells_rows(const struct query *q, enum values_want want)
+{
+	return want == WANT_ROWS || !q->sel->n_filters || (atomic_load(&q->whole) && !q->cells.n);
+}
+
 /* Where a plan with hours that have no rows meets a damaged cell: ERR_CORRUPT, and the planned query is to be asked. */
-int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
-                struct error *err)
+static int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
+                       struct error *err)
 {
 	_filters_ struct filters filters = { .sel = q->sel };
 	bool filtered = q->sel->n_filters > 0, again = true;
@@ -436,7 +442,7 @@ int values_read(struct query *q, enum values_want want, const struct cancel *can
 			.cancel = cancel,
 			.add = want != WANT_ROWS,
 			.filtered = filtered,
-			.row_values = want == WANT_ROWS || !filtered,
+			.row_values = tells_rows(q, want),
 			.first = want == WANT_ALL ? 0 : q->main_slot,
 			.n_slots = want == WANT_ALL ? q->n_slots : 1,
 			.filters = &filters,
@@ -444,6 +450,99 @@ int values_read(struct query *q, enum values_want want, const struct cancel *can
 		r = read_once(&pass, want == WANT_ROWS ? NULL : ret, &again, err);
 	}
 	return r == -ENOMEM ? out_of_memory(err) : r;
+}
+
+/* ---- sums that are kept ---- */
+
+/*
+ * Trees of every granularity and the merged profile are made from the same sums, which are much smaller than what they
+ * were read from. They stay with the query as long as they take no more than their share of what it may take.
+ */
+#define KEPT_SHARE 8
+
+void values_drop(struct query *q)
+{
+	if (q->sums_kept && !q->sums_lent)
+		budget_give(q, sums_bytes(&q->sums));
+	if (q->sums_lent)
+		free(q->sums.v);
+	else
+		sums_done(&q->sums);
+	q->sums = (struct sums){ 0 };
+	q->sums_kept = q->sums_lent = false;
+}
+
+void values_unused(struct query *q)
+{
+	if (!q->sums_kept)
+		values_drop(q);
+}
+
+static bool sums_have(const struct query *q, enum values_want want)
+{
+	uint32_t end = q->sums_first + q->sums.n_slots;
+	if (want == WANT_ALL)
+		return q->sums.v && !q->sums_first && end == q->n_slots;
+	return q->sums.v && q->main_slot >= q->sums_first && q->main_slot < end;
+}
+
+static bool may_keep(struct query *q)
+{
+	size_t bytes = sums_bytes(&q->sums);
+	return bytes <= db_query_memory(view_db(q->view)) / KEPT_SHARE && budget_query(q, bytes, NULL) >= 0;
+}
+
+int values_sums(struct query *q, enum values_want want, const struct cancel *cancel, struct error *err)
+{
+	struct sums sums;
+	if (atomic_load(&q->whole))
+		want = WANT_ALL;
+	if (sums_have(q, want))
+		return 0;
+	int r = values_read(q, want, cancel, &sums, err);
+	if (r < 0)
+		return r;
+	values_drop(q);
+	q->sums = sums;
+	q->sums_first = want == WANT_ALL ? 0 : q->main_slot;
+	q->sums_kept = may_keep(q);
+	return 0;
+}
+
+/* The planned query takes the same profiles in the same roles: what has been learnt of them holds for it too. */
+static int lend(struct query *q, struct query *planned)
+{
+	struct sums sums;
+	int r = sums_lend(&q->sums, q, planned, &sums);
+	if (r < 0)
+		return r;
+	values_drop(planned);
+	planned->sums = sums;
+	planned->sums_first = 0;
+	planned->sums_kept = planned->sums_lent = true;
+	if (!atomic_load(&planned->info_whole)) {
+		planned->info = q->info;
+		atomic_store(&planned->info_whole, true);
+	}
+	return 0;
+}
+
+int values_lend(struct query *q, struct query *planned, const struct cancel *cancel, struct error *err)
+{
+	int r = 0;
+	pthread_mutex_lock(&q->lock);
+	pthread_mutex_lock(&planned->lock);
+	bool alike = q->n_slots == planned->n_slots && q->main_slot == planned->main_slot;
+	if (alike && !q->no_cells && !sums_have(planned, WANT_ALL)) {
+		r = values_sums(q, WANT_ALL, cancel, err);
+		if (r >= 0 && q->sums_kept)
+			r = lend(q, planned);
+		values_unused(q);
+	}
+	bool damaged = r < 0 && q->no_cells; /* the planned query reads rows */
+	pthread_mutex_unlock(&planned->lock);
+	pthread_mutex_unlock(&q->lock);
+	return damaged ? 0 : r;
 }
 
 /* ---- without samples ---- */
@@ -460,12 +559,22 @@ static bool totals_tell(const struct query *q)
 	return true;
 }
 
+/* Sums, where they are to be read too, bring the values with them unless cells stand for rows. */
+static int read_rows(struct query *q, const struct cancel *cancel, struct error *err)
+{
+	int r = atomic_load(&q->whole) ? values_sums(q, WANT_ALL, cancel, err) : 0;
+	if (r >= 0 && !q->values_known)
+		r = values_read(q, WANT_ROWS, cancel, NULL, err);
+	values_unused(q);
+	return r;
+}
+
 int values_rows(struct query *q, const struct cancel *cancel, struct error *err)
 {
 	if (q->values_known || !q->n_slots)
 		return 0;
 	if (!totals_tell(q))
-		return values_read(q, WANT_ROWS, cancel, NULL, err);
+		return read_rows(q, cancel, err);
 	for (size_t i = 0; i < q->rows.n; i++) {
 		struct row *r = &q->rows.v[i];
 		uint32_t column = r->role == ROLE_TAKEN ? slot_column(q, r, q->main_slot) : NONE;

@@ -12,7 +12,7 @@
 #include "measure.h"
 #include "phases.h"
 
-enum query_kind { Q_RENDER, Q_ORIGINAL, Q_SERVICES, Q_VALUES, Q_OPEN };
+enum query_kind { Q_RENDER, Q_ORIGINAL, Q_SERVICES, Q_VALUES, Q_OPEN, Q_DIRECTORY };
 
 struct spec {
 	enum query_kind kind;
@@ -122,11 +122,45 @@ static int list_services(struct asked *a, struct error *err)
 	return e;
 }
 
+/* What `ls -l` of a directory asks for: its list, and each file's size, which is that of its bytes. */
+static int render_each(struct asked *a, struct tree *t, struct node *dir, struct error *err)
+{
+	_cleanup_(listing_freep) struct listing *l = NULL;
+	struct entry entry;
+	int e = listing_new(t, dir, NULL, &l, err);
+	a->bytes = 0;
+	for (uint64_t i = 0; !e && listing_entry(l, i, &entry); i++) {
+		_cleanup_(node_unrefp) struct node *file = NULL;
+		_cleanup_(content_unrefp) struct content *c = NULL;
+		if (entry.kind != NODE_FILE)
+			continue;
+		e = tree_lookup(t, dir, entry.name, NULL, &file, err);
+		e = e ?: tree_render(t, file, NULL, &c, err);
+		a->bytes += c ? c->len : 0;
+	}
+	return e;
+}
+
+static int read_directory(struct asked *a, struct error *err)
+{
+	_cleanup_(tree_freep) struct tree *t = NULL; /* new each time: it keeps plans and bytes */
+	_cleanup_(node_unrefp) struct node *dir = NULL;
+	char path[512], from[TIME_LEN], to[TIME_LEN];
+	int64_t end = a->run->data.end;
+	snprintf(path, sizeof path, "%s/%s--%s/cpu", a->spec->service ?: "@all",
+	         time_format_compact(end - (int64_t)a->spec->hours * NS_PER_HOUR, from), time_format_compact(end, to));
+	int e = tree_new(a->db, &(struct tree_options){ 0 }, &t, err);
+	e = e ?: tree_walk(t, path, true, NULL, &dir, err);
+	return e ?: render_each(a, t, dir, err);
+}
+
 static int ask(struct asked *a, struct error *err)
 {
 	_cleanup_(view_unrefp) struct view *v = NULL;
 	if (a->spec->kind == Q_SERVICES)
 		return list_services(a, err);
+	if (a->spec->kind == Q_DIRECTORY)
+		return read_directory(a, err);
 	int e = db_view(a->db, VIEW_MAX_AGE, &v, err);
 	if (e || a->spec->kind == Q_OPEN)
 		return e;
@@ -292,6 +326,9 @@ int phase_query(void *arg)
 		{ Q_SERVICES, "services", NULL, NULL, 0, NULL },
 		{ Q_VALUES, "label values", NULL, r->service, 6, NULL },
 		{ Q_ORIGINAL, "one profile by id", NULL, r->service, 6, NULL },
+		{ Q_DIRECTORY, "all files of a directory", NULL, r->service, 1, NULL },
+		{ Q_DIRECTORY, "all files of a directory", NULL, r->service, 6, NULL },
+		{ Q_DIRECTORY, "all files of a directory", NULL, NULL, 6, NULL },
 		{ Q_RENDER, "by-pod/metrics.csv", &render_metrics_csv, r->service, 6, "pod" },
 		{ Q_RENDER, "by-service/metrics.csv", &render_metrics_csv, NULL, 6, "service" },
 	};

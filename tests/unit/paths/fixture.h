@@ -30,12 +30,13 @@ struct fixture {
 	struct tree *tree;
 };
 
-/* What a made profile is: one sample per stack "a;b;c VALUE" of `stacks`, all types with the same value. */
+/* What a made profile is: one sample per stack "a;b;c VALUE" of `stacks`, all types with the same value but for `apart`. */
 struct making {
 	const char *types;  /* "cpu nanoseconds,samples count" */
 	const char *stacks; /* "main;work 10,main;idle 5" */
 	const char *label;  /* of all samples, "key value"; NULL */
 	int64_t time, duration;
+	int64_t apart; /* the values of each type are greater by so much than those of the one before */
 };
 
 static uint32_t add_string(struct profile *p, const char *s, size_t n)
@@ -71,8 +72,9 @@ static uint32_t make_location(struct profile *p, const char *name, size_t n)
 	return (uint32_t)p->locations.n - 1;
 }
 
-static void make_sample(struct profile *p, const char *stack, size_t n, const char *label)
+static void make_sample(struct profile *p, const struct making *m, const char *stack, size_t n)
 {
+	const char *label = m->label;
 	const char *value = memrchr(stack, ' ', n);
 	size_t first = p->locs.n;
 	for (const char *s = stack; s < value;) {
@@ -87,7 +89,7 @@ static void make_sample(struct profile *p, const char *stack, size_t n, const ch
 	}
 	*VEC_PUSH(&p->loc_at) = (uint32_t)p->locs.n;
 	for (size_t i = 0; i < p->types.n; i++)
-		*VEC_PUSH(&p->values) = strtoll(value, NULL, 10);
+		*VEC_PUSH(&p->values) = strtoll(value, NULL, 10) + (int64_t)i * m->apart;
 	if (label) {
 		size_t k = strcspn(label, " ");
 		*VEC_PUSH(&p->labels) = (struct profile_label){ .key = add_string(p, label, k),
@@ -107,7 +109,7 @@ static void make_pprof(const struct making *m, struct buf *out)
 		*VEC_PUSH(&p.label_at) = 0;
 	for (const char *s = m->stacks; *s;) {
 		size_t n = strcspn(s, ",");
-		make_sample(&p, s, n, m->label);
+		make_sample(&p, m, s, n);
 		s += n + (s[n] == ',');
 	}
 	p.time_ns = m->time;
