@@ -164,33 +164,53 @@ static int block_infos(const struct live *l, const struct str *service, info_fn 
 	return r;
 }
 
-static int segment_infos(struct view *v, const struct live *l, const struct str *service, info_fn fn, void *ctx,
-                         struct error *err)
+/* Segments are open, all at once, or damaged. */
+static int segment_infos(const struct opening *o, size_t i, info_fn fn, void *ctx, struct error *err)
 {
-	struct cached *pin;
-	int r = cache_pin(v->db, l, &pin, err);
+	const struct live *l = o->view->live[o->objects[i]];
+	int r = o->results[i];
 	if (r == ERR_STORE_NOT_FOUND)
 		return error_set(err, ERR_STALE, "%s: merged away meanwhile", l->object.key);
 	if (r < 0)
-		return is_damage(r) ? 0 : r;
-	struct block *b = cached_block(pin);
-	for (size_t i = 0; i < block_datasets(b) && r == 0; i++)
-		if (!service || str_eq(block_info(b, i)->service, *service))
-			r = fn(ctx, &l->object, block_info(b, i));
-	cache_unpin(v->db, pin);
+		return is_damage(r) ? 0 : error_set(err, r, "%s", error_text(&o->errors[i], r));
+	struct block *b = cached_block(o->cached[i]);
+	for (size_t k = 0; k < block_datasets(b) && r == 0; k++)
+		if (!o->service || str_eq(block_info(b, k)->service, *o->service))
+			r = fn(ctx, &l->object, block_info(b, k));
+	return r;
+}
+
+static int open_segment(void *arg, size_t i)
+{
+	struct opening *o = arg;
+	return o->view->live[o->objects[i]]->object.is_block ? 0 : open_one(o, i);
+}
+
+static int each_info(struct opening *o, size_t n, info_fn fn, void *ctx, struct error *err)
+{
+	int r = pool_each(n > 1 ? o->view->db->pool : NULL, n, open_segment, o);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const struct live *l = o->view->live[o->objects[i]];
+		r = l->object.is_block ? block_infos(l, o->service, fn, ctx, err) : segment_infos(o, i, fn, ctx, err);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (o->cached[i])
+			cache_unpin(o->view->db, o->cached[i]);
 	return r;
 }
 
 int view_infos(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, info_fn fn, void *ctx,
                struct error *err)
 {
-	int r = 0;
-	for (size_t i = 0; i < v->n && r == 0; i++) {
-		const struct live *l = v->live[i];
-		if (l->object.day < from_day || l->object.day > to_day || (service && !live_may_hold(l, *service)))
-			continue;
-		r = l->object.is_block ? block_infos(l, service, fn, ctx, err)
-		                       : segment_infos(v, l, service, fn, ctx, err);
-	}
-	return r;
+	_free_ size_t *objects = malloc((v->n + 1) * sizeof *objects);
+	if (!objects)
+		return -ENOMEM;
+	size_t n = choose(v, service, from_day, to_day, objects);
+	_free_ struct cached **cached = calloc(n + 1, sizeof *cached);
+	_free_ int *results = calloc(n + 1, sizeof *results);
+	_free_ struct error *errors = calloc(n + 1, sizeof *errors);
+	if (!cached || !results || !errors)
+		return -ENOMEM;
+	struct opening o = { v, service, NULL, objects, cached, results, errors };
+	return each_info(&o, n, fn, ctx, err);
 }
