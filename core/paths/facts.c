@@ -103,6 +103,23 @@ static int look_in_both(struct tree *t, const struct selection *sel, struct str 
 	return e;
 }
 
+/* Looks for a name where no plan is needed: ERR_PATH_ABSENT also where one is. */
+static int look_in_known(struct tree *t, const struct selection *sel, bool labels, struct str text, struct buf *ret,
+                         struct error *err)
+{
+	_typed_ struct typed typed = { 0 };
+	_known_ struct known known = { 0 };
+	int e = typed_init(&typed, text);
+	e = e ? e : known_of(t, sel, &known, err);
+	const known_names_t *names = labels ? &known.labels : &known.types;
+	for (size_t i = 0; !e && i < names->n; i++)
+		if (typed_is(&typed, names->v[i])) {
+			buf_put(ret, names->v[i].s, names->v[i].len);
+			return buf_err(ret);
+		}
+	return e ? e : ERR_PATH_ABSENT;
+}
+
 static int put_found(void *ctx, struct str s)
 {
 	struct buf *out = ctx;
@@ -148,7 +165,9 @@ int facts_type(struct tree *t, const struct selection *sel, const char *typed, c
                char **ret, struct error *err)
 {
 	_buf_ struct buf name = BUF_INIT(COMPONENT_MAX);
-	int e = look_at_type(t, sel, str_of(typed), cancel, &name, err);
+	int e = look_in_known(t, sel, false, str_of(typed), &name, err);
+	if (e == ERR_PATH_ABSENT)
+		e = look_at_type(t, sel, str_of(typed), cancel, &name, err);
 	if (e == ERR_PATH_ABSENT)
 		e = look_in_both(t, sel, str_of(typed), look_type, &name, cancel, err);
 	if (e)
@@ -206,12 +225,9 @@ static int each_sample_key(struct tree *t, const struct selection *sel, key_fn f
 int facts_each_label(struct tree *t, struct query *q, const struct cancel *cancel, key_fn fn, void *ctx,
                      struct error *err)
 {
-	const struct labels *labels;
 	if (!query_info(q)->profiles)
 		return 0;
-	int e = query_labels(q, false, cancel, &labels, err);
-	for (size_t i = 0; !e && i < labels->n; i++)
-		e = fn(ctx, labels->v[i].key);
+	int e = query_each_key(q, cancel, fn, ctx, err);
 	return e ? e : each_sample_key(t, query_selection(q), fn, ctx, err);
 }
 
@@ -250,7 +266,8 @@ int facts_label(struct tree *t, const struct selection *sel, struct str typed, c
 	struct label_search search = { .tree = t, .ret = ret };
 	if (!s)
 		return -ENOMEM;
-	return look_in_both(t, s, typed, look_label, &search, cancel, err);
+	int e = look_in_known(t, s, true, typed, ret, err);
+	return e == ERR_PATH_ABSENT ? look_in_both(t, s, typed, look_label, &search, cancel, err) : e;
 }
 
 /* ---- values ---- */

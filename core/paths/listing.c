@@ -200,10 +200,10 @@ static int add_labels(struct lister *s, struct query *q, struct error *err)
 	return lists_labels(s) ? facts_each_label(s->tree, q, s->cancel, add_label, s, err) : 0;
 }
 
-static bool has_type(const struct type_count *types, size_t n, const char *name)
+static bool has_type(const known_names_t *types, const char *name)
 {
-	for (size_t i = 0; i < n; i++)
-		if (str_eq(types[i].name, str_of(name)))
+	for (size_t i = 0; i < types->n; i++)
+		if (str_eq(types->v[i], str_of(name)))
 			return true;
 	return false;
 }
@@ -217,29 +217,25 @@ static int add_type(struct lister *s, struct str type)
 	return add_buf(s, NODE_DIR, &name);
 }
 
-static int add_types(struct lister *s, struct query *q, struct error *err)
+static int add_types(struct lister *s, const known_names_t *types)
 {
-	const struct type_count *types;
-	size_t n;
-	int e = query_types(q, &types, &n, err);
-	for (size_t i = 0; !e && i < n; i++)
-		e = add_type(s, types[i].name);
+	int e = 0;
+	for (size_t i = 0; !e && i < types->n; i++)
+		e = add_type(s, types->v[i]);
 	for (size_t i = 0; !e && i < ARRAY_SIZE(link_aliases); i++)
-		if (has_type(types, n, link_alias(link_aliases[i])) && !has_type(types, n, link_aliases[i]))
+		if (has_type(types, link_alias(link_aliases[i])) && !has_type(types, link_aliases[i]))
 			e = add_str(s, NODE_LINK, link_aliases[i]);
 	return e;
 }
 
 /* In a day, links to its hours. */
-static int add_hours(struct lister *s, struct query *q, struct error *err)
+static int add_hours(struct lister *s, const int32_t *hours, size_t n)
 {
 	struct span span = { s->sel->from, s->sel->to };
-	const int32_t *hours;
-	size_t n;
 	int32_t day;
+	int e = 0;
 	if (!times_one_day(&span, &day) || span.to - span.from != NS_PER_DAY)
 		return 0;
-	int e = query_hours(q, &hours, &n, err);
 	for (size_t i = 0; !e && i < n; i++) {
 		char name[8];
 		int64_t of_day = (int64_t)hours[i] - (int64_t)day * 24;
@@ -248,6 +244,31 @@ static int add_hours(struct lister *s, struct query *q, struct error *err)
 		snprintf(name, sizeof name, "T%02d", (int)of_day % 24);
 		e = add_str(s, NODE_LINK, name);
 	}
+	return e;
+}
+
+/* Types and hours, as the plan says. */
+static int add_planned(struct lister *s, struct query *q, struct error *err)
+{
+	const struct type_count *types;
+	const int32_t *hours;
+	known_names_t names = { 0 };
+	size_t n_types, n_hours;
+	int e = query_types(q, &types, &n_types, err);
+	if (!e)
+		e = query_hours(q, &hours, &n_hours, err);
+	for (size_t i = 0; !e && i < n_types; i++) {
+		struct str *to = VEC_PUSH(&names);
+		if (to)
+			*to = types[i].name;
+		else
+			e = -ENOMEM;
+	}
+	if (!e)
+		e = add_types(s, &names);
+	if (!e)
+		e = add_hours(s, hours, n_hours);
+	VEC_DONE(&names);
 	return e;
 }
 
@@ -263,11 +284,23 @@ static int list_below_time(struct lister *s, struct error *err)
 		e = add_labels(s, q, err);
 	if (!e)
 		e = add_str(s, NODE_DIR, "profiles");
-	if (!e && s->dir->place == PLACE_TIME)
-		e = add_types(s, q, err);
-	if (!e && s->dir->place == PLACE_TIME)
-		e = add_hours(s, q, err);
-	return e;
+	return e || s->dir->place != PLACE_TIME ? e : add_planned(s, q, err);
+}
+
+static int list_time(struct lister *s, struct error *err)
+{
+	_known_ struct known known = { 0 };
+	int e = known_of(s->tree, s->sel, &known, err);
+	if (e)
+		return e == ERR_PATH_ABSENT ? list_below_time(s, err) : e;
+	e = add_renderings(s, NULL);
+	for (size_t i = 0; !e && lists_labels(s) && i < known.labels.n; i++)
+		e = add_label(s, known.labels.v[i]);
+	if (!e)
+		e = add_str(s, NODE_DIR, "profiles");
+	if (!e)
+		e = add_types(s, &known.types);
+	return e ? e : add_hours(s, known.hours.v, known.hours.n);
 }
 
 static int list_vs(struct lister *s, struct error *err)
@@ -409,6 +442,7 @@ static int list(struct lister *s, struct error *err)
 	case PLACE_SERVICE:
 		return list_service(s, err);
 	case PLACE_TIME:
+		return list_time(s, err);
 	case PLACE_TYPE:
 		return list_below_time(s, err);
 	case PLACE_VS:

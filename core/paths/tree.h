@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../base/arena.h"
 #include "../base/clock.h"
+#include "../base/vec.h"
 #include "grammar.h"
 #include "paths.h"
 
@@ -109,6 +111,21 @@ int plan_once(struct tree *t, const struct selection *sel, const struct cancel *
               struct error *err);
 /* What the results depend on: the fingerprints of the query and of its baseline. */
 void plan_print(struct query *q, uint8_t ret[PRINT_LEN]);
+
+/* ---- known: what catalogs and footers say of a whole selection, so that no block is opened ---- */
+
+typedef VEC(struct str) known_names_t;
+
+struct known {
+	known_names_t types, labels; /* once each; labels of profiles and of samples */
+	VEC(int32_t) hours;          /* since the epoch, some more than once */
+	struct arena arena;
+};
+
+/* ERR_PATH_ABSENT where they do not tell: the selection needs a plan. */
+int known_of(struct tree *t, const struct selection *sel, struct known *ret, struct error *err);
+void known_done(struct known *k);
+#define _known_ _cleanup_(known_done)
 
 /* ---- facts: what lookups ask the store ---- */
 

@@ -260,6 +260,45 @@ int query_labels(struct query *q, bool samples, const struct cancel *cancel, con
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }
 
+/* The same keys in the same order as the series before has. */
+static bool same_keys(const struct qseries *a, const struct qseries *b)
+{
+	if (a->n_labels != b->n_labels)
+		return false;
+	for (uint32_t i = 0; i < a->n_labels; i++)
+		if (!str_eq(a->labels[i].key, b->labels[i].key))
+			return false;
+	return true;
+}
+
+/* Where cells answer, the series of their profiles are known, though not how many each has: no row is read. */
+static int each_key_of_series(const struct query *q, int (*fn)(void *ctx, struct str key), void *ctx)
+{
+	const struct qseries *last = NULL;
+	int r = 0;
+	for (size_t i = 0; i < q->series.n && r == 0; i++) {
+		const struct qseries *s = &q->series.v[i];
+		if (!s->used || (last && same_keys(last, s)))
+			continue;
+		last = s;
+		for (uint32_t k = 0; k < s->n_labels && r == 0; k++)
+			r = fn(ctx, s->labels[k].key);
+	}
+	return r;
+}
+
+int query_each_key(struct query *q, const struct cancel *cancel, int (*fn)(void *ctx, struct str key), void *ctx,
+                   struct error *err)
+{
+	const struct labels *labels = NULL;
+	if (q->cells.n)
+		return each_key_of_series(q, fn, ctx);
+	int r = query_labels(q, false, cancel, &labels, err);
+	for (size_t i = 0; r == 0 && labels && i < labels->n; i++)
+		r = fn(ctx, labels->v[i].key);
+	return r;
+}
+
 /* ---- types ---- */
 
 struct type_tally {

@@ -198,6 +198,10 @@ struct labels {
 int query_labels(struct query *q, bool samples, const struct cancel *cancel, const struct labels **ret,
                  struct error *err);
 
+/* Calls fn for the keys of profile labels, some more than once; ends where it returns not 0, with that. */
+int query_each_key(struct query *q, const struct cancel *cancel, int (*fn)(void *ctx, struct str key), void *ctx,
+                   struct error *err);
+
 /* One type of the selection (its `type` is ignored). */
 struct type_count {
 	struct str name;   /* as listed */

@@ -62,8 +62,10 @@ static inline int reads_read(struct store *s, const char *key, const struct stor
 static inline int reads_tail(struct store *s, const char *key, size_t n, struct buf *out, uint64_t *ret_size,
                              struct error *err)
 {
-	note_read(reads_of(s), key, UINT64_MAX, n);
-	return store_tail(reads_of(s)->inner, key, n, out, ret_size, err);
+	size_t before = out->len;
+	int r = store_tail(reads_of(s)->inner, key, n, out, ret_size, err);
+	note_read(reads_of(s), key, UINT64_MAX, out->len - before);
+	return r;
 }
 
 static inline int reads_list(struct store *s, const char *prefix, const char *after, char delimiter, store_list_fn fn,

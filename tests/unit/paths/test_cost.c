@@ -173,12 +173,95 @@ static void one_file_reads_no_more_than_it_needs(void **state)
 	close_fixture(&f);
 }
 
+static uint64_t reads_in(struct fixture *f, const char *folder)
+{
+	struct reads *r = reads_of(f->store);
+	uint64_t n = 0;
+	for (size_t i = 0; i < r->v.n; i++)
+		n += strstr(r->v.v[i].key, folder) ? r->v.v[i].times : 0;
+	return n;
+}
+
+/* Looks up what a directory lists and is no file, as `ls -l` does. */
+static void look_at_folders(struct fixture *f, const char *dir)
+{
+	_free_ char *names = list_of(f, dir);
+	char *save = NULL;
+	for (char *name = strtok_r(names, "\n", &save); name; name = strtok_r(NULL, "\n", &save)) {
+		char path[512];
+		if (!strchr(name, '/'))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, name);
+		node_unref(must_walk(f, path, false));
+	}
+}
+
+static void folders_of_days_open_no_block(void **state)
+{
+	static const char *const dirs[] = { "/", "/shop", "/shop/" DAY, "/shop/all", "/shop/2026-11", "/@all/" DAY };
+	struct fixture f;
+	open_counted(&f);
+	fill(&f);
+	compact_all(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		reopen(&f);
+		look_at_folders(&f, dirs[i]);
+		if (reads_in(&f, "/blk/"))
+			fail_msg("%s: %llu reads of blocks", dirs[i], (unsigned long long)reads_in(&f, "/blk/"));
+	}
+	close_fixture(&f);
+}
+
+/* The same names come from a plan, which a matcher that always holds asks for. */
+static void what_catalogs_say_is_what_plans_say(void **state)
+{
+	static const char *const dirs[] = { "/shop/" DAY, "/shop/all", "/@all/" DAY };
+	struct fixture f;
+	open_counted(&f);
+	fill(&f);
+	for (int compacted = 0; compacted < 2; compacted++) {
+		for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+			char path[128];
+			snprintf(path, sizeof path, "%s/nobody!=x", dirs[i]);
+			_free_ char *known = list_of(&f, dirs[i]), *planned = list_of(&f, path);
+			assert_string_equal(known, planned);
+			assert_non_null(strstr(known, "alloc_space/\n"));
+			assert_non_null(strstr(known, "by-route/\n"));
+		}
+		if (!compacted)
+			compact_all(&f);
+	}
+	close_fixture(&f);
+}
+
+/* Where rollups answer, the labels of a type are known without rows; how many profiles have a value is not. */
+static void labels_of_a_type_need_no_rows(void **state)
+{
+	struct fixture f;
+	open_counted(&f);
+	fill(&f);
+	compact_all(&f);
+	reopen(&f);
+	free(list_of(&f, "/shop/" DAY "/cpu"));
+	uint64_t list = reads_in(&f, "/blk/");
+	free(list_of(&f, "/shop/" DAY "/cpu/by-pod"));
+	assert_true(list > 0 && reads_in(&f, "/blk/") > list);
+	reads_forget(f.store);
+	look_at_folders(&f, "/shop/" DAY "/cpu");
+	look_at_folders(&f, "/shop/" DAY "/cpu/by-pod");
+	assert_int_equal(reads_in(&f, "/blk/"), 0);
+	close_fixture(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_files_of_a_directory_read_each_range_once),
 		cmocka_unit_test(and_so_they_do_after_compaction),
 		cmocka_unit_test(one_file_reads_no_more_than_it_needs),
+		cmocka_unit_test(folders_of_days_open_no_block),
+		cmocka_unit_test(what_catalogs_say_is_what_plans_say),
+		cmocka_unit_test(labels_of_a_type_need_no_rows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
