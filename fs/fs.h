@@ -42,6 +42,7 @@ struct mount_options {
 	int64_t stat_wait_ns;     /* stat_wait=, for stats of unrendered files; FS_STAT_WAIT_EVER: tests only */
 	size_t cache_size;        /* cache_size=, bytes of rendered files; 0: default */
 	size_t mem;               /* mem=, bytes of decoded tables; 0: default; for the caller */
+	size_t query_memory;      /* query_memory=, bytes that one query may take; 0: default; for the caller */
 	size_t spool_size;        /* spool_size=, bytes of files being written; 0: 1 GiB */
 	bool has_uid, has_gid;    /* else the mounting user's */
 	uid_t uid;

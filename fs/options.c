@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../core/base/size.h"
 #include "fs.h"
 
 #define OPTION_MAX 4096 /* bytes of one -o argument */
@@ -36,6 +37,7 @@ static const struct option_row option_rows[] = {
 	{ "stat_wait", OPT_DURATION, FIELD(stat_wait_ns), 0 },
 	{ "cache_size", OPT_SIZE, FIELD(cache_size), 0 },
 	{ "mem", OPT_SIZE, FIELD(mem), 0 },
+	{ "query_memory", OPT_SIZE, FIELD(query_memory), 0 },
 	{ "spool_size", OPT_SIZE, FIELD(spool_size), 0 },
 	{ "log", OPT_STRING, FIELD(log_file), 0 },
 	{ "fsname", OPT_STRING, FIELD(fsname), 0 },
@@ -91,16 +93,10 @@ static int bad_value(const char *word, const char *value, const char *want, stru
 
 static int parse_size(const char *word, const char *value, size_t *ret, struct error *err)
 {
-	char *end;
-	errno = 0;
-	unsigned long long n = strtoull(value, &end, 10);
-	unsigned shift = 0;
-	if (*end)
-		shift = strchr("kK", *end) ? 10 : strchr("mM", *end) ? 20 : strchr("gG", *end) ? 30 : 64;
-	bool tail_ok = !*end || !end[1] || !strcmp(end + 1, "iB") || !strcmp(end + 1, "B");
-	if (errno || end == value || *value == '-' || shift == 64 || !tail_ok || n > (SIZE_MAX >> 1) >> shift)
+	uint64_t n;
+	if (!size_parse(value, &n) || n > SIZE_MAX >> 1)
 		return bad_value(word, value, "a size such as 64M", err);
-	*ret = (size_t)n << shift;
+	*ret = (size_t)n;
 	return 0;
 }
 

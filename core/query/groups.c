@@ -88,7 +88,7 @@ static int collect_values(struct groups *g, bool *ret_rest, struct error *err)
 	const struct labels *labels;
 	if (!s)
 		return -ENOMEM;
-	int r = query_make(g->q->view, s, rows_mode(g->q), g->cancel, &all, err);
+	int r = query_beside(g->q, s, rows_mode(g->q), g->cancel, &all, err);
 	if (r >= 0)
 		r = query_labels(all, true, g->cancel, &labels, err);
 	for (size_t i = 0; r >= 0 && i < labels->n; i++)
@@ -127,7 +127,7 @@ static int add_group(struct groups *g, const struct selection *s, struct str nam
 	_cleanup_(query_unrefp) struct query *of = NULL;
 	const struct point *points;
 	size_t n;
-	int r = query_make(g->q->view, s, rows_mode(g->q), g->cancel, &of, err);
+	int r = query_beside(g->q, s, rows_mode(g->q), g->cancel, &of, err);
 	if (r >= 0)
 		r = query_points(of, g->cancel, &points, &n, err);
 	if (r < 0 || (!n && may_be_empty))

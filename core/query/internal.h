@@ -160,10 +160,11 @@ struct query {
 	struct view *view;
 	struct selection *sel;
 	struct query *baseline;
+	struct query *owner; /* whose part it is, and outlives it; NULL: of nobody */
 
 	/* the plan */
 	enum plan_mode mode;
-	atomic_size_t memory; /* taken of the budget (budget.c) */
+	atomic_size_t memory; /* taken of the budget (budget.c), with what is its owner's part taken there too */
 	int64_t from, to; /* the selection's, narrowed by its id */
 	struct parts loads[4];
 	size_t n_loads;
@@ -218,8 +219,11 @@ static inline enum plan_mode rows_mode(const struct query *q)
 {
 	return q->mode == PLAN_EXACT || q->no_cells ? PLAN_EXACT : PLAN_ROWS;
 }
-int query_make(struct view *v, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
-               struct query **ret, struct error *err);
+int query_make(struct view *v, struct query *owner, const struct selection *sel, enum plan_mode mode,
+               const struct cancel *cancel, struct query **ret, struct error *err);
+/* A query that another needs for its results: of its view, and of its memory. New reference; the owner outlives it. */
+int query_beside(struct query *owner, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
+                 struct query **ret, struct error *err);
 /* The query that has a row for every profile: q itself, or one that is made when it is first asked for. Borrowed. */
 int query_planned(struct query *q, const struct cancel *cancel, struct query **ret, struct error *err);
 /* What is known once a result of the planned query has been made is known of q too. */
@@ -230,6 +234,7 @@ int budget_query(struct query *q, size_t bytes, struct error *err); /* until the
 /* Added to *pass too, to be given back when the pass ends. */
 int budget_pass(struct query *q, atomic_size_t *pass, size_t bytes, struct error *err);
 void budget_give(struct query *q, size_t bytes);
+void budget_end(struct query *q); /* what it took of its owner's */
 
 /* plan.c */
 int plan_query(struct query *q, const struct cancel *cancel, struct error *err);

@@ -417,7 +417,7 @@ static int untyped_of(struct query *q, struct error *err)
 		return -ENOMEM;
 	free(TAKE_PTR(sel->type));
 	selection_free(TAKE_PTR(sel->baseline));
-	return query_make(q->view, sel, rows_mode(q), NULL, &q->untyped, err);
+	return query_beside(q, sel, rows_mode(q), NULL, &q->untyped, err);
 }
 
 int query_types(struct query *q, const struct type_count **ret, size_t *ret_n, struct error *err)

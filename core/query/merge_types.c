@@ -79,7 +79,7 @@ static int merge_every(struct query *q, struct fold *fold, struct merged_types *
 	for (uint32_t i = 0; i < ret->n && r >= 0; i++) {
 		_cleanup_(selection_freep) struct selection *sel = with_type(q->sel, q->types[i].name);
 		_cleanup_(query_unrefp) struct query *of = NULL;
-		r = sel ? query_make(q->view, sel, rows_mode(q), cancel, &of, err) : -ENOMEM;
+		r = sel ? query_beside(q, sel, rows_mode(q), cancel, &of, err) : -ENOMEM;
 		if (r >= 0)
 			r = merge_type(q, of, fold, i, &ret->v[i], cancel, err);
 	}

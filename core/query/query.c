@@ -6,7 +6,7 @@
  * lent until the last reference goes; a result that failed or was cancelled is tried again by the next who asks.
  */
 
-static struct query *query_alloc(struct view *v, const struct selection *sel, enum plan_mode mode)
+static struct query *query_alloc(struct view *v, struct query *owner, const struct selection *sel, enum plan_mode mode)
 {
 	struct query *q = calloc(1, sizeof *q);
 	if (!q)
@@ -16,6 +16,7 @@ static struct query *query_alloc(struct view *v, const struct selection *sel, en
 	pthread_mutex_init(&q->merge_lock, NULL);
 	q->arena = ARENA_INIT(ARENA_MAX);
 	q->view = view_ref(v);
+	q->owner = owner;
 	q->mode = mode;
 	q->sel = selection_copy(sel);
 	if (q->sel)
@@ -24,15 +25,15 @@ static struct query *query_alloc(struct view *v, const struct selection *sel, en
 	return NULL;
 }
 
-int query_make(struct view *v, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
-               struct query **ret, struct error *err)
+int query_make(struct view *v, struct query *owner, const struct selection *sel, enum plan_mode mode,
+               const struct cancel *cancel, struct query **ret, struct error *err)
 {
-	struct query *q = query_alloc(v, sel, mode);
+	struct query *q = query_alloc(v, owner, sel, mode);
 	if (!q)
 		return out_of_memory(err);
 	int r = plan_query(q, cancel, err);
 	if (r >= 0 && sel->baseline)
-		r = query_make(v, sel->baseline, mode, cancel, &q->baseline, err);
+		r = query_beside(q, sel->baseline, mode, cancel, &q->baseline, err);
 	if (r < 0) {
 		query_unref(q);
 		return r;
@@ -44,7 +45,13 @@ int query_make(struct view *v, const struct selection *sel, enum plan_mode mode,
 int query_new(struct view *v, const struct selection *sel, const struct cancel *cancel, struct query **ret,
               struct error *err)
 {
-	return query_make(v, sel, PLAN_LIGHT, cancel, ret, err);
+	return query_make(v, NULL, sel, PLAN_LIGHT, cancel, ret, err);
+}
+
+int query_beside(struct query *owner, const struct selection *sel, enum plan_mode mode, const struct cancel *cancel,
+                 struct query **ret, struct error *err)
+{
+	return query_make(owner->view, owner, sel, mode, cancel, ret, err);
 }
 
 /* Its own baseline is never asked for. */
@@ -54,7 +61,7 @@ static int planned_make(struct query *q, const struct cancel *cancel, struct err
 	if (!sel)
 		return out_of_memory(err);
 	selection_free(TAKE_PTR(sel->baseline));
-	return query_make(q->view, sel, rows_mode(q), cancel, &q->planned, err);
+	return query_beside(q, sel, rows_mode(q), cancel, &q->planned, err);
 }
 
 int query_planned(struct query *q, const struct cancel *cancel, struct query **ret, struct error *err)
@@ -108,6 +115,7 @@ void query_unref(struct query *q)
 	buf_done(&q->type_names);
 	free(q->hours);
 	values_drop(q);
+	budget_end(q);
 	symtab_free(q->symtab);
 	plan_done(q);
 	arena_done(&q->arena);

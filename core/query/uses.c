@@ -75,7 +75,7 @@ static int ask(struct search *s, struct str service, const struct str *type, str
 		return out_of_memory(err);
 	if (type && !(sel->type = strndup(type->s, type->len)))
 		return out_of_memory(err);
-	return query_new(s->q->view, sel, s->cancel, ret, err);
+	return query_beside(s->q, sel, PLAN_LIGHT, s->cancel, ret, err);
 }
 
 static int64_t self_of(const struct call_tree *t, struct str name)

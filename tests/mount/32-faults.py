@@ -90,6 +90,20 @@ def test_a_cut_object():
         assert os.listdir(m.path)
 
 
+def test_a_query_that_would_take_too_much_memory():
+    with Mount() as m:
+        fill(m, count=3)
+    with Mount(options='query_memory=64K') as m:
+        path = m.sub('web', DAY, 'cpu', 'flamegraph.svg')
+        for _ in range(2):
+            assert error_of(lambda: read(path)) == errno.ENOMEM
+        assert 'needs more than 64 KiB of memory' in m.errors(), m.errors()
+        assert 'web' in os.listdir(m.path) and DAY in os.listdir(m.sub('web'))
+        write(m.sub('web', 'x.pb.gz'), profile(50))
+    with Mount(options='query_memory=256M') as m:
+        assert read(m.sub('web', DAY, 'cpu', 'flamegraph.svg'))
+
+
 def test_a_slow_store_at_a_close():
     slow = Slow()
     with Mount(env=slow.env) as m:

@@ -25,7 +25,7 @@ static int cat_one(struct tree *tree, const char *path)
 
 static int run_cat(const struct command *self, int argc, char **argv)
 {
-	static const struct option options[] = { COMMON_LONG_OPTIONS, { 0 } };
+	static const struct option options[] = { COMMON_LONG_OPTIONS, QUERY_LONG_OPTIONS, { 0 } };
 	_cleanup_(session_done) struct session s = { 0 };
 	struct common common = { 0 };
 	int rc;
@@ -48,6 +48,6 @@ const struct command cmd_cat = {
 	.name = "cat",
 	.synopsis = "[options] STORE PATH...",
 	.summary = "Writes files of the tree to standard output",
-	.help = "",
+	.help = QUERY_HELP,
 	.run = run_cat,
 };

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../../core/base/size.h"
 #include "../../core/db/compact.h"
 #include "../../core/db/settings.h"
 #include "common.h"
@@ -24,14 +25,11 @@ struct compact_args {
 /* "256M": bytes, at least 16 MiB. */
 static bool parse_memory(const char *s, size_t *ret)
 {
-	char *end;
-	errno = 0;
-	unsigned long long n = strtoull(s, &end, 10);
-	if (errno || end == s || *s == '-' || n > 1 << 20)
+	uint64_t n;
+	if (!size_parse(s, &n) || n < (uint64_t)16 << 20 || n > SIZE_MAX >> 1)
 		return false;
-	unsigned shift = *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-	*ret = (size_t)n << shift;
-	return shift && !end[1] && *ret >= (size_t)16 << 20;
+	*ret = (size_t)n;
+	return true;
 }
 
 /* "30d" or "500G". */

@@ -84,7 +84,9 @@ static int list_path(struct tree *tree, const char *path, bool full)
 
 static int run_ls(const struct command *self, int argc, char **argv)
 {
-	static const struct option options[] = { COMMON_LONG_OPTIONS, { "long", no_argument, NULL, 'l' }, { 0 } };
+	static const struct option options[] = {
+		COMMON_LONG_OPTIONS, QUERY_LONG_OPTIONS, { "long", no_argument, NULL, 'l' }, { 0 }
+	};
 	_cleanup_(session_done) struct session s = { 0 };
 	struct common common = { 0 };
 	bool full = false;
@@ -109,6 +111,6 @@ const struct command cmd_ls = {
 	.name = "ls",
 	.synopsis = "[options] STORE [PATH]",
 	.summary = "Lists a directory of the tree",
-	.help = "  -l, --long           kind, size, time of the newest profile; targets of links\n",
+	.help = "  -l, --long           kind, size, time of the newest profile; targets of links\n" QUERY_HELP,
 	.run = run_ls,
 };

@@ -39,6 +39,7 @@ static int open_db(struct mount *m, const struct log *log, struct store **ret_st
 	struct db_options dbo = {
 		.tenant = m->common.tenant ?: m->opts.tenant,
 		.cache_bytes = m->opts.mem,
+		.query_memory = m->opts.query_memory,
 		.log = log,
 	};
 	struct common common = m->common;
@@ -264,6 +265,7 @@ const struct command cmd_mount = {
 	        "                       stat_wait=TIME  how long a stat may wait for a file's size (250ms)\n"
 	        "                       cache_size=SIZE of rendered files\n"
 	        "                       mem=SIZE        of decoded tables\n"
+	        "                       query_memory=SIZE at most for one query (1G); else it fails\n"
 	        "                       log=FILE        instead of syslog\n"
 	        "                       compact=no      no compaction by this mount\n"
 	        "                       allow_other, uid=, gid=, umask=, nonempty and others as for any mount\n"

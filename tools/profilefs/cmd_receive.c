@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../../core/base/size.h"
 #include "../../core/receive/receive.h"
 #include "common.h"
 
@@ -68,22 +69,16 @@ struct receive {
 /* "64M", "1G", "1000": powers of 1024. -1 to go on, else the exit code. */
 static int take_number(const struct command *self, const char *option, uint64_t *ret)
 {
-	static const char units[] = "KMGT";
-	char *end;
-	errno = 0;
-	uint64_t n = strtoull(optarg, &end, 10);
-	const char *unit = *end ? strchr(units, *end) : NULL;
-	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-	bool plain = *optarg >= '0' && *optarg <= '9' && !errno && (!*end || (unit && !end[1]));
-	if (!plain || !n || n > UINT64_MAX >> (shift + 1))
+	uint64_t n = 0;
+	if (!size_parse(optarg, &n) || !n)
 		return wrong_usage(self, "%s is a number above 0, as 1000 or 64M, not \"%s\"", option, optarg);
-	*ret = n << shift;
+	*ret = n;
 	return -1;
 }
 
 static int take_threads(const struct command *self, struct receive_options *o)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int rc = take_number(self, "--threads", &n);
 	if (rc >= 0)
 		return rc;
@@ -95,7 +90,7 @@ static int take_threads(const struct command *self, struct receive_options *o)
 
 static int take_grace(const struct command *self, struct receive_options *o)
 {
-	uint64_t seconds;
+	uint64_t seconds = 0;
 	int rc = take_number(self, "--grace", &seconds);
 	if (rc < 0)
 		o->grace = (int64_t)MIN(seconds, (uint64_t)86400) * NS_PER_S;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../../core/base/size.h"
 #include "common.h"
 
 #define RULES_MAX ((size_t)1 << 20)
@@ -84,12 +85,23 @@ static int print_help(const struct command *self)
 	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 }
 
+static int take_query_memory(const struct command *self, struct common *c)
+{
+	uint64_t n;
+	if (!size_parse(optarg, &n) || !n || n > SIZE_MAX >> 1)
+		return wrong_usage(self, "--query-memory is a size above 0, as 64M or 2G, not \"%s\"", optarg);
+	c->query_memory = (size_t)n;
+	return -1;
+}
+
 int common_option(const struct command *self, struct common *c, int opt, char **argv)
 {
 	switch (opt) {
 	case OPT_TENANT:
 		c->tenant = optarg;
 		return *optarg ? -1 : wrong_usage(self, "the tenant's name is empty");
+	case OPT_QUERY_MEMORY:
+		return take_query_memory(self, c);
 	case 'v':
 		c->verbose = true;
 		return -1;
@@ -199,7 +211,12 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 {
 	struct error err = { 0 };
 	struct store_options so = { .read_only = mode == SESSION_READ, .create = mode == SESSION_CREATE };
-	struct db_options dbo = { .tenant = c->tenant, .log = &stderr_log, .sole_compactor = c->sole_compactor };
+	struct db_options dbo = {
+		.tenant = c->tenant,
+		.query_memory = c->query_memory,
+		.log = &stderr_log,
+		.sole_compactor = c->sole_compactor,
+	};
 
 	*s = (struct session){ 0 };
 	int e = open_store(c, &so, &stderr_log, &s->store, &err);

@@ -40,15 +40,20 @@ int wrong_usage(const struct command *self, const char *fmt, ...) _printf_(2, 3)
 
 /* ---- options ---- */
 
-enum { OPT_TENANT = 256, OPT_OF_COMMAND };
+enum { OPT_TENANT = 256, OPT_QUERY_MEMORY, OPT_OF_COMMAND };
 
 #define COMMON_LONG_OPTIONS \
 	{ "tenant", required_argument, NULL, OPT_TENANT }, \
 	{ "verbose", no_argument, NULL, 'v' }, \
 	{ "help", no_argument, NULL, 'h' }
 
+/* Of the commands that query, beside the common ones. */
+#define QUERY_LONG_OPTIONS { "query-memory", required_argument, NULL, OPT_QUERY_MEMORY }
+#define QUERY_HELP "      --query-memory SIZE  at most for one query (default: 1G); else it fails\n"
+
 struct common {
 	const char *tenant; /* NULL: the default */
+	size_t query_memory; /* 0: the default */
 	const char *store;  /* as the user wrote it */
 	bool sole_compactor;
 	bool verbose;       /* says which store, settings and credentials are used */

@@ -405,7 +405,7 @@ static void tell_all(struct fixture *f, uint64_t seed, unsigned n, enum plan_mod
 		struct query *q;
 		struct selection *s = random_selection(&r);
 		assert_int_equal(db_view(f->db, 0, &v, &err), 0);
-		assert_int_equal(query_make(v, s, mode, NULL, &q, &err), 0);
+		assert_int_equal(query_make(v, NULL, s, mode, NULL, &q, &err), 0);
 		used->light += q->cells.n;
 		tell(q, i % 2, out);
 		used->rolled[query_info(q)->type_class] += q->rolled + (q->planned ? q->planned->rolled : 0);
@@ -685,6 +685,28 @@ static void test_a_query_has_a_limit(void **state)
 	teardown(&f);
 }
 
+/* Rows are charged by the thousand: one query has room here, one with a baseline has not. */
+static void test_the_limit_holds_for_all_parts_of_a_query(void **state)
+{
+	struct fixture f;
+	struct view *v;
+	struct query *q;
+	struct error err = { 0 };
+	setup(&f);
+	write_hours(&f, 1, 20);
+	db_close(f.db);
+	const struct db_options small = { .threads = 1, .query_memory = 1000000 };
+	assert_int_equal(db_open(f.store, &small, &f.db, NULL), 0);
+	struct selection *s = select_type("cpu");
+	query_unref(ask(&f, select_type("cpu")));
+	s->baseline = select_type("cpu");
+	assert_int_equal(db_view(f.db, 0, &v, &err), 0);
+	assert_int_equal(query_new(v, s, NULL, &q, &err), ERR_LIMIT_MEMORY);
+	selection_free(s);
+	view_unref(v);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -696,6 +718,7 @@ int main(void)
 		cmocka_unit_test(test_a_tail_takes_its_hours),
 		cmocka_unit_test(test_damaged_cells_cost_nothing),
 		cmocka_unit_test(test_a_query_has_a_limit),
+		cmocka_unit_test(test_the_limit_holds_for_all_parts_of_a_query),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
