@@ -21,8 +21,8 @@ struct http_options {
 	size_t bytes;           /* 0: 64 MiB; the most bytes of bodies under way, but always one request */
 	int64_t connect_ns;     /* 0: 5 s */
 	int64_t stall_ns;       /* 0: 20 s; without a byte in either direction; whole seconds */
-	const char *ca_bundle;  /* NULL: the system's */
-	bool no_proxy;          /* proxy variables of the environment do not count */
+	const char *ca_bundle;  /* whom to trust, and nobody else; NULL: the system's */
+	bool no_proxy;          /* HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in either case, do not count */
 };
 
 /* What an answer says of itself, as far as anybody asks. Absent numbers are -1, absent texts "". */
@@ -43,7 +43,8 @@ enum http_end {
 	HTTP_LOST,        /* sent, wholly or in part, but no whole answer came */
 	HTTP_TIMED_OUT,   /* as HTTP_LOST, by a time-out */
 	HTTP_STOPPED,     /* by the sink */
-	HTTP_IMPOSSIBLE,  /* not sent, and no repetition helps: the server's certificate, the URL */
+	HTTP_UNTRUSTED,   /* not sent: the server's certificate does not hold */
+	HTTP_IMPOSSIBLE,  /* not sent, and no repetition helps: the URL, the CA bundle */
 };
 
 struct http_request {

@@ -119,11 +119,13 @@ static void s3_describe(struct store *store, struct buf *out)
 {
 	struct s3 *s = s3_of(store);
 	struct s3_keys *keys = s3_keys_of(s);
+	const char *ca = s->set.tls ? s->set.ca_bundle : NULL;
 	size_t n = strlen(keys->id);
 	buf_printf(out, "bucket %s, prefix \"%s\", endpoint %s (%s), region %s (%s), signature %s, %s-style addresses, "
-	           "credentials of %s, key ...%s%s", s->set.bucket, s->set.prefix, s->set.endpoint,
+	           "%s%s%scredentials of %s, key ...%s%s", s->set.bucket, s->set.prefix, s->set.endpoint,
 	           s->set.endpoint_from, s->set.region, s->set.region_from, s->set.v2 ? "v2 (libs3)" : "v4",
-	           s->set.path_style ? "path" : "virtual-host",
+	           s->set.path_style ? "path" : "virtual-host", ca ? "certificates verified against " : "", ca ?: "",
+	           ca ? ", " : "",
 	           keys->source, n > 8 ? keys->id + n - 4 : "", keys->token ? " with a session token" : "");
 	s3_keys_unref(keys);
 }

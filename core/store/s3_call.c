@@ -383,6 +383,19 @@ static void judge_answer(struct s3 *s, struct s3_call *c)
 	}
 }
 
+/* Against what it was verified is what can be changed. */
+static void judge_certificate(struct s3 *s, struct s3_call *c)
+{
+	char why[sizeof c->why];
+	if (s->set.ca_bundle)
+		snprintf(why, sizeof why, "%.140s (verified against %.60s of %s)", c->request.why, s->set.ca_bundle,
+		         s->set.ca_from);
+	else
+		snprintf(why, sizeof why, "%.140s (verified against the system's authorities; AWS_CA_BUNDLE names "
+		         "others)", c->request.why);
+	end_with(c, ERR_STORE, why);
+}
+
 static void judge(struct s3 *s, struct s3_call *c)
 {
 	const struct http_request *r = &c->request;
@@ -402,6 +415,9 @@ static void judge(struct s3 *s, struct s3_call *c)
 			leave(c, ERR_STORE, "the answer was not whole");
 		else
 			end_with(c, c->sink_error, err_text(c->sink_error));
+		return;
+	case HTTP_UNTRUSTED:
+		judge_certificate(s, c);
 		return;
 	case HTTP_IMPOSSIBLE:
 		end_with(c, ERR_STORE, r->why);

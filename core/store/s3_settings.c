@@ -320,9 +320,18 @@ static int normalize_endpoint(struct s3_settings *s, struct error *err)
 static void choose_ca(struct s3_settings *s, struct str text)
 {
 	static const char *const names[] = { "AWS_CA_BUNDLE", NULL };
-	const char *from;
-	if (!offer(&s->ca_bundle, from_env(names, &from)))
-		offer(&s->ca_bundle, from_file(text, s->profile, NULL, "ca_bundle"));
+	if (offer(&s->ca_bundle, from_env(names, &s->ca_from)))
+		return;
+	s->ca_from = "the AWS config file";
+	offer(&s->ca_bundle, from_file(text, s->profile, NULL, "ca_bundle"));
+}
+
+static int check_ca(const struct s3_settings *s, struct error *err)
+{
+	if (!s->tls || !s->ca_bundle || access(s->ca_bundle, R_OK) == 0)
+		return 0;
+	return error_set(err, -EINVAL, "cannot read the certificates in %s, named by %s: %s", s->ca_bundle, s->ca_from,
+	                 strerrordesc_np(errno));
 }
 
 static int choose(struct s3_settings *s, struct wishes *w, struct error *err)
@@ -348,7 +357,7 @@ static int choose(struct s3_settings *s, struct wishes *w, struct error *err)
 	if (!region_ok(s->region))
 		return error_set(err, -EINVAL, "the region '%s' of %s is none", s->region, s->region_from);
 	e = s->endpoint ? 0 : default_endpoint(s);
-	return e < 0 ? e : normalize_endpoint(s, err);
+	return e ?: normalize_endpoint(s, err) ?: check_ca(s, err);
 }
 
 int s3_settings_read(const char *url, struct s3_settings *ret, struct error *err)

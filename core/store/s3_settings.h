@@ -22,7 +22,7 @@ struct s3_settings {
 	bool v2;         /* signature version 2 */
 	int64_t timeout_ns; /* for one call with all its repetitions */
 	uint64_t cache;     /* bytes of the local disk; 0: none */
-	const char *endpoint_from, *region_from; /* for people: "AWS_REGION", "the URL" */
+	const char *endpoint_from, *region_from, *ca_from; /* for people: "AWS_REGION", "the URL" */
 };
 
 /* url: "s3://bucket[/prefix][?name=value&...]". Its error tells the remedy. *ret is done even where this fails. */

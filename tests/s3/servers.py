@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Real S3 servers on loopback, each with its state in a directory: Ceph RGW, versitygw, s3proxy; and a relay that counts."""
+"""Real servers on loopback, each with its state in a directory: Ceph RGW, versitygw, s3proxy, a proxy; a relay that counts."""
 
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -22,7 +23,12 @@ def free_port():
 
 
 def answers(endpoint):
-    return subprocess.run(['curl', '-s', '--noproxy', '*', '-o', '/dev/null', endpoint + '/']).returncode == 0
+    return subprocess.run(['curl', '-sk', '--noproxy', '*', '-o', '/dev/null', endpoint + '/']).returncode == 0
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(('127.0.0.1', port)) == 0
 
 
 def wait_for(what, condition, seconds=60):
@@ -41,20 +47,52 @@ def make_bucket(endpoint, name):
         raise RuntimeError(f'no bucket at {endpoint}: HTTP {r.stdout}')
 
 
+class Certificates:
+    """An authority and what it signs for 127.0.0.1: `good`, `late` (expired); `stranger` signed itself."""
+
+    def __init__(self, dir):
+        self.dir = Path(dir)
+        self.dir.mkdir(parents=True)
+        self.authority = self.dir / 'ca.pem'
+        self.make('ca', '-x509')
+        self.make('stranger', '-x509')
+        self.sign('good', '30')
+        self.sign('late', '-1')
+
+    def openssl(self, *words):
+        subprocess.run(['openssl', *map(str, words)], check=True, capture_output=True)
+
+    def make(self, name, *more):
+        out = self.dir / f'{name}.{"pem" if more else "csr"}'
+        self.openssl('req', *more, '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout',
+                     self.dir / f'{name}.key', '-out', out, '-subj', f'/CN={name}', '-addext', 'subjectAltName=IP:127.0.0.1')
+
+    def sign(self, name, days):
+        self.make(name)
+        self.openssl('x509', '-req', '-in', self.dir / f'{name}.csr', '-CA', self.authority, '-CAkey', self.dir / 'ca.key',
+                     '-days', days, '-copy_extensions', 'copy', '-out', self.dir / f'{name}.pem')
+
+    def pair(self, name):
+        return str(self.dir / f'{name}.pem'), str(self.dir / f'{name}.key')
+
+
 class Daemon:
     """One process in the foreground, for servers that are no more than that."""
 
-    def __init__(self, name, dir):
+    def __init__(self, name, dir, scheme='http'):
         self.name, self.dir, self.port, self.process = name, Path(dir), free_port(), None
-        self.endpoint = f'http://127.0.0.1:{self.port}'
+        self.endpoint = f'{scheme}://127.0.0.1:{self.port}'
         self.dir.mkdir(parents=True, exist_ok=True)
 
     def spawn(self, command, env=None):
         log = open(self.dir / 'log', 'ab')
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         env={**os.environ, **(env or {})})
-        wait_for(self.name, lambda: answers(self.endpoint))
+        wait_for(self.name, self.is_up)
         return self
+
+    def is_up(self):
+        return answers(self.endpoint)
 
     def stop(self, sig=signal.SIGTERM):
         if self.process:
@@ -88,6 +126,51 @@ class S3proxy(Daemon):
                         f's3proxy.endpoint={self.endpoint}\ns3proxy.identity={KEY}\ns3proxy.credential={SECRET}\n'
                         f'jclouds.provider=transient-nio2\njclouds.filesystem.basedir={self.dir / "data"}\n')
         return self.spawn(['java', '-XX:+UseSerialGC', '-Xmx512m', '-jar', str(self.jar), '--properties', str(conf)])
+
+
+class TlsServer(Daemon):
+    """Shakes hands with a certificate of one's choice; whoever gets further is no S3 client."""
+
+    def __init__(self, dir, pair, *more):
+        super().__init__('openssl', dir, 'https')
+        self.command = ['openssl', 's_server', '-quiet', '-www', '-accept', f'127.0.0.1:{self.port}', '-cert', pair[0],
+                        '-key', pair[1], *more]
+
+    def is_up(self):
+        return listens(self.port)
+
+    def __enter__(self):
+        return self.spawn(self.command)
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Proxy(Daemon):
+    """A forward proxy; asked() is what its log has since the last call: ["CONNECT host:port", "GET http://..."]."""
+    program = shutil.which('tinyproxy')
+
+    def __init__(self, dir, connect_port=None):
+        super().__init__('tinyproxy', dir)
+        self.log, self.seen = self.dir / 'proxy.log', 0
+        self.conf = self.dir / 'tinyproxy.conf'
+        self.conf.write_text(f'Port {self.port}\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 60\nMaxClients 100\n'
+                             f'LogFile "{self.log}"\nLogLevel Connect\n'
+                             + (f'ConnectPort {connect_port}\n' if connect_port else ''))
+
+    def is_up(self):
+        return listens(self.port)
+
+    def __enter__(self):
+        return self.spawn([self.program, '-d', '-c', str(self.conf)])
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def asked(self):
+        lines = re.findall(r'Request \(file descriptor \d+\): (\S+ \S+)', self.log.read_text())
+        new, self.seen = lines[self.seen:], len(lines)
+        return new
 
 
 CEPH_CONF = '''[global]
@@ -126,7 +209,7 @@ mon data = {dir}/mon
 osd data = {dir}/osd
 osd objectstore = bluestore
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
+rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls} ssl_certificate={pair[0]} ssl_private_key={pair[1]} tcp_nodelay=1
 rgw data = {dir}/rgw
 rgw thread pool size = 64
 rgw enable usage log = false
@@ -139,9 +222,9 @@ class Ceph:
     name = 'ceph-rgw'
     programs = ['ceph-mon', 'ceph-osd', 'radosgw', 'ceph', 'ceph-authtool', 'monmaptool', 'radosgw-admin']
 
-    def __init__(self, dir):
-        self.dir, self.port = Path(dir), free_port()
-        self.endpoint = f'http://127.0.0.1:{self.port}'
+    def __init__(self, dir, certificates):
+        self.dir, self.port, self.tls_port, self.certificates = Path(dir), free_port(), free_port(), certificates
+        self.endpoint, self.tls_endpoint = f'http://127.0.0.1:{self.port}', f'https://127.0.0.1:{self.tls_port}'
         self.conf = str(self.dir / 'ceph.conf')
         self.made = False
 
@@ -155,7 +238,8 @@ class Ceph:
             (self.dir / d).mkdir(parents=True)
         fsid = Path('/proc/sys/kernel/random/uuid').read_text().strip()
         mon, osd, ring = free_port(), 20000 + os.getpid() % 9000, str(self.dir / 'keyring')
-        Path(self.conf).write_text(CEPH_CONF.format(fsid=fsid, mon=mon, osd=osd, osd_end=osd + 20, dir=self.dir, port=self.port))
+        Path(self.conf).write_text(CEPH_CONF.format(fsid=fsid, mon=mon, osd=osd, osd_end=osd + 20, dir=self.dir,
+                                                    port=self.port, tls=self.tls_port, pair=self.certificates.pair('good')))
         caps = {'mon.': ['mon', 'allow *'],
                 'client.admin': ['mon', 'allow *', 'osd', 'allow *', 'mgr', 'allow *', 'mds', 'allow *'],
                 'osd.0': ['mon', 'allow profile osd', 'osd', 'allow *', 'mgr', 'allow profile osd'],
@@ -241,14 +325,20 @@ def s3proxy_jar():
 # ---- counting ----
 
 class Relay:
-    """Hands connections on to a server and counts the requests, by method; a request's head begins a segment."""
+    """Hands connections on to a server and counts the requests, by method; a request's head begins a segment. By TLS to
+    its clients where it has a certificate. `payloads`: what the requests say that they have signed of their bodies."""
     HEAD = re.compile(rb'(GET|PUT|POST|DELETE|HEAD) (/\S*) HTTP/1\.1\r\n')
+    PAYLOAD = re.compile(rb'\r\nx-amz-content-sha256: (\S+)\r\n')
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, pair=None):
         self.target = ('127.0.0.1', int(endpoint.rsplit(':', 1)[1]))
         self.listener = socket.create_server(('127.0.0.1', 0))
-        self.endpoint = f'http://127.0.0.1:{self.listener.getsockname()[1]}'
-        self.requests, self.lock = [], threading.Lock()
+        if pair:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*pair)
+            self.listener = tls.wrap_socket(self.listener, server_side=True)
+        self.endpoint = f'http{"s" if pair else ""}://127.0.0.1:{self.listener.getsockname()[1]}'
+        self.requests, self.payloads, self.lock = [], set(), threading.Lock()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -270,6 +360,7 @@ class Relay:
                 if m:
                     with self.lock:
                         self.requests.append(f'{m.group(1).decode()} {m.group(2).decode()}')
+                        self.payloads.update(p.decode() for p in self.PAYLOAD.findall(data))
                 sink.sendall(data)
         except OSError:
             pass

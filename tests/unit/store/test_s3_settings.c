@@ -112,7 +112,7 @@ static void test_refused(void **state)
 static void test_files_and_environment(void **state)
 {
 	write_file(config, "[default]\nregion = r-default\nendpoint_url = http://default:1\n"
-	                   "[profile dev]\n# a comment\nregion=r-dev ; another\nservices = mine\nca_bundle = /ca\ns3 =\n"
+	                   "[profile dev]\n# a comment\nregion=r-dev ; another\nservices = mine\nca_bundle = /dev/null\ns3 =\n"
 	                   "  addressing_style = virtual\n  other = 1\noutput = json\n"
 	                   "[services mine]\ndynamodb =\n  endpoint_url = http://wrong\ns3 =\n  endpoint_url = http://mine:2\n");
 	struct s3_settings s = settings("s3://bucket");
@@ -124,7 +124,7 @@ static void test_files_and_environment(void **state)
 	s = settings("s3://bucket");
 	assert_string_equal(s.region, "r-dev");
 	assert_string_equal(s.endpoint, "http://mine:2");
-	assert_string_equal(s.ca_bundle, "/ca");
+	assert_string_equal(s.ca_bundle, "/dev/null");
 	assert_true(!s.path_style);
 	s3_settings_done(&s);
 	setenv("AWS_REGION", "r-env", 1);
@@ -139,6 +139,19 @@ static void test_files_and_environment(void **state)
 	assert_string_equal(s.region, "r-url");
 	assert_string_equal(s.endpoint, "http://env:4");
 	assert_string_equal(s.endpoint_from, "AWS_ENDPOINT_URL_S3");
+	s3_settings_done(&s);
+}
+
+static void test_unreadable_certificates_are_refused_where_there_is_tls(void **state)
+{
+	struct s3_settings s;
+	struct error err = { 0 };
+	setenv("AWS_CA_BUNDLE", "/nonexistent/ca.pem", 1);
+	assert_int_equal(s3_settings_read("s3://bucket", &s, &err), -EINVAL);
+	assert_string_equal(err.text, "cannot read the certificates in /nonexistent/ca.pem, named by AWS_CA_BUNDLE: "
+	                              "No such file or directory");
+	s3_settings_done(&s);
+	s = settings("s3://bucket?endpoint=http://h");
 	s3_settings_done(&s);
 }
 
@@ -205,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_defaults, fresh),   cmocka_unit_test_setup(test_parameters, fresh),
 		cmocka_unit_test_setup(test_refused, fresh),    cmocka_unit_test_setup(test_files_and_environment, fresh),
+		cmocka_unit_test_setup(test_unreadable_certificates_are_refused_where_there_is_tls, fresh),
 		cmocka_unit_test_setup(test_credentials, fresh), cmocka_unit_test_setup(test_odd_files, fresh),
 	};
 	if (!mkdtemp(dir))
