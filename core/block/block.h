@@ -211,6 +211,8 @@ int dataset_symbols(struct dataset *d, const struct symbols **ret, struct error 
 int dataset_labelsets(struct dataset *d, const struct labelsets **ret, struct error *err);
 /* Loads the strings too, for the labels' texts. */
 int dataset_profiles(struct dataset *d, const struct profiles **ret, struct error *err);
+/* The ids of all profiles, in their order: two small sections, and no other table is loaded or kept. New. */
+int dataset_ids(struct dataset *d, struct ulid **ret, uint32_t *ret_n, struct error *err);
 /* The strings alone, without the other symbols: for labels and headers. They stay when symbols are loaded. */
 int dataset_strings(struct dataset *d, const struct str **ret, uint32_t *ret_n, struct error *err);
 const struct dataset_info *dataset_info(const struct dataset *d);

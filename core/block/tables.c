@@ -670,6 +670,45 @@ int dataset_profiles(struct dataset *d, const struct profiles **ret, struct erro
 	return r;
 }
 
+/* A column of times, and the hashes beside it. */
+static int decode_ids(struct slice in, struct slice hashes, uint64_t expected, struct ulid **ret)
+{
+	struct cursor c = cursor_of(in);
+	uint64_t n = get_count(&c), time = 0;
+	struct cursor times = column_get(&c);
+	if (c.bad || n != expected || hashes.len != n * PROFILE_HASH_LEN)
+		return ERR_CORRUPT_LAYOUT;
+	_free_ struct ulid *ids = malloc((n + 1) * sizeof *ids);
+	if (!ids)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < n; i++) {
+		time += (uint64_t)cursor_svarint(&times);
+		ids[i] = ulid_make((int64_t)time, hashes.data + i * PROFILE_HASH_LEN);
+	}
+	if (times.bad)
+		return ERR_CORRUPT_LAYOUT;
+	*ret = TAKE_PTR(ids);
+	return 0;
+}
+
+int dataset_ids(struct dataset *d, struct ulid **ret, uint32_t *ret_n, struct error *err)
+{
+	static const uint8_t kinds[] = { SECTION_PROFILES, SECTION_IDS };
+	struct loaded in[2];
+	int r = dataset_load(d, kinds, 2, in, err);
+	if (r < 0)
+		return r;
+	r = decode_ids((struct slice){ in[0].data, in[0].len }, (struct slice){ in[1].data, in[1].len },
+	               d->info.profiles, ret);
+	free(in[0].data);
+	free(in[1].data);
+	if (r == ERR_CORRUPT_LAYOUT)
+		return corrupt(d, err, "the table of profiles is not whole");
+	if (r == 0)
+		*ret_n = (uint32_t)d->info.profiles;
+	return r;
+}
+
 int dataset_tables(struct dataset *d, const struct profiles **ret, struct error *err)
 {
 	pthread_mutex_lock(&d->lock);

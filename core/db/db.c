@@ -89,7 +89,7 @@ static int refuse_foreign(struct db *db, struct error *err)
 	                 db->store->name ? db->store->name : "this", key);
 }
 
-static void locks_init(struct db *db)
+static void locks_init(struct db *db, const struct db_options *opts)
 {
 	pthread_mutex_init(&db->view_lock, NULL);
 	pthread_mutex_init(&db->settings.lock, NULL);
@@ -100,7 +100,7 @@ static void locks_init(struct db *db)
 	pthread_mutex_init(&db->cache.lock, NULL);
 	pthread_cond_init(&db->cache.opened, NULL);
 	pthread_mutex_init(&db->markers.lock, NULL);
-	pthread_mutex_init(&db->ids.lock, NULL);
+	ids_init(&db->ids, opts);
 	pthread_mutex_init(&db->committer.lock, NULL);
 	pthread_cond_init(&db->committer.done, NULL);
 	pthread_condattr_t monotonic;
@@ -116,7 +116,7 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	struct db *db = calloc(1, sizeof *db);
 	if (!db)
 		return -ENOMEM;
-	locks_init(db);
+	locks_init(db, opts);
 	db->store = store;
 	db->log = opts->log;
 	db->sole_compactor = opts->sole_compactor;
@@ -164,7 +164,6 @@ void db_close(struct db *db)
 	pthread_mutex_destroy(&db->cache.lock);
 	pthread_cond_destroy(&db->cache.opened);
 	pthread_mutex_destroy(&db->markers.lock);
-	pthread_mutex_destroy(&db->ids.lock);
 	pthread_mutex_destroy(&db->committer.lock);
 	pthread_cond_destroy(&db->committer.done);
 	pthread_mutex_destroy(&db->news.lock);

@@ -21,6 +21,8 @@ struct db_options {
 	const char *tenant;       /* NULL: "default" */
 	size_t cache_bytes;       /* decoded tables kept; 0: 48 MiB */
 	size_t query_memory;      /* what one query may take at most; 0: 1 GiB */
+	size_t known_ids;         /* that the check for duplicates at a write keeps: 28 bytes each; 0: 4 Mi */
+	unsigned check_reads;     /* of others' objects that it makes at once; beyond, one a second; 0: 10,000 */
 	unsigned threads;         /* of the pool; 0: CPUs */
 	const struct log *log;    /* may be NULL; borrowed until db_close() */
 	bool sole_compactor;      /* the operator's promise that nobody else commits: no probe for exclusive creates */
@@ -144,7 +146,8 @@ struct db_write {
 struct db_written {
 	struct ulid id;
 	int64_t time;
-	bool duplicate; /* it was there already: nothing was written */
+	/* It was there already, as far as this process knew (ids.c): nothing was written. Else it still counts once. */
+	bool duplicate;
 };
 
 /*

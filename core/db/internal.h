@@ -124,8 +124,9 @@ struct known_id {
 
 struct id_object {
 	struct ulid ulid;
-	uint32_t ids;   /* how many */
-	uint8_t state;  /* enum object_state */
+	uint32_t ids;     /* how many are known */
+	bool there;       /* in the view that the index has taken in, or put since */
+	bool forgotten;   /* without its ids, and not to be read again */
 };
 
 /* The ids of one service and day that are in the store: how a write sees a duplicate. */
@@ -135,20 +136,34 @@ struct id_index {
 	int32_t day;
 	uint64_t generation;      /* of the view it has taken in */
 	int64_t used;
-	VEC(struct id_object) objects; /* taken in */
+	VEC(struct id_object) objects; /* taken in, in this order */
 	struct idset by_ulid;     /* of `objects` */
 	struct idset ids;
 	VEC(struct known_id) known;
-	size_t dead;              /* of `known`: their object is gone */
 };
 
 struct id_indexes {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* guards what follows */
 	VEC(struct id_index *) v;
+	struct idset by_name;
+	size_t held, max;     /* ids of all indexes */
+	unsigned reads_max;   /* at once */
+	int64_t read_until;   /* db_uptime() up to which reads are used up */
 };
 
-/* *ret: whether the store (as the current view shows it) has this id of this service. */
+/*
+ * *ret: whether the store (as the current view shows it) has this id of this service, as far as this process knows:
+ * see ids.c.
+ */
 int ids_known(struct db *db, struct str service, int32_t day, const struct ulid *id, bool *ret, struct error *err);
+/*
+ * Tells what an object holds that this process has put, or is about to: it is not read then. Only where ids_known() has
+ * asked for the service and day before.
+ */
+void ids_note(struct db *db, struct str service, int32_t day, const struct ulid *object, const struct ulid *v,
+              uint32_t n);
+bool ids_wanted(struct db *db, struct str service, int32_t day); /* whether ids_note() has a use for them */
+void ids_init(struct id_indexes *ids, const struct db_options *o);
 void ids_done(struct id_indexes *ids);
 
 /* ---- writing (write.c) ---- */
@@ -162,11 +177,16 @@ struct committer {
 	bool flushing;
 };
 
+struct segment_service {
+	char *name; /* NUL-terminated */
+	VEC(struct ulid) ids;
+};
+
 /* Puts segments of a writer's days and their markers: durable and in the cached view on 0. */
 struct segment {
 	int32_t day;
 	struct block_writer *writer;
-	VEC(char *) services; /* NUL-terminated */
+	VEC(struct segment_service) services;
 };
 
 int segment_put(struct db *db, struct segment *s, struct error *err);

@@ -334,6 +334,23 @@ static int spool_ranges(void *ctx, const struct source_range *ranges, size_t n, 
 	return r;
 }
 
+/* So that the check for duplicates does not read the block back. */
+static int note_ids(struct run *r, struct block *block, const struct ulid *ulid, struct error *err)
+{
+	int e = 0;
+	for (size_t i = 0; i < block_datasets(block) && e == 0; i++) {
+		struct str service = block_info(block, i)->service;
+		_free_ struct ulid *ids = NULL;
+		uint32_t n;
+		if (!ids_wanted(r->db, service, r->job->day))
+			continue;
+		e = dataset_ids(block_dataset(block, i), &ids, &n, err);
+		if (e == 0)
+			ids_note(r->db, service, r->job->day, ulid, ids, n);
+	}
+	return e;
+}
+
 /* What the catalog will say of the block, from the block itself. */
 static int describe(struct run *r, struct spooled *s, struct catalog_block *b, struct error *err)
 {
@@ -350,7 +367,7 @@ static int describe(struct run *r, struct spooled *s, struct catalog_block *b, s
 		return buf_err(&records) ? buf_err(&records) : -ENOMEM;
 	memcpy(kept, records.data, records.len);
 	b->services = (struct slice){ kept, records.len };
-	return 0;
+	return note_ids(r, block, &b->ulid, err);
 }
 
 static int put_output(struct run *r, struct spooled *s, struct error *err)

@@ -72,31 +72,37 @@ int write_prepare(const struct db_write *w, struct profile_meta *meta, struct er
 void segment_done(struct segment *s)
 {
 	block_writer_free(s->writer);
-	for (size_t i = 0; i < s->services.n; i++)
-		free(s->services.v[i]);
+	for (size_t i = 0; i < s->services.n; i++) {
+		free(s->services.v[i].name);
+		VEC_DONE(&s->services.v[i].ids);
+	}
 	VEC_DONE(&s->services);
 }
 
-static int note_service(struct segment *s, struct str service)
+static struct segment_service *service_of(struct segment *s, struct str service)
 {
 	for (size_t i = 0; i < s->services.n; i++)
-		if (str_eq(service, str_of(s->services.v[i])))
-			return 0;
-	char **slot = VEC_PUSH(&s->services);
-	if (!slot)
-		return -ENOMEM;
-	*slot = strndup(service.s, service.len);
-	if (!*slot)
-		s->services.n--;
-	return *slot ? 0 : -ENOMEM;
+		if (str_eq(service, str_of(s->services.v[i].name)))
+			return &s->services.v[i];
+	struct segment_service *slot = VEC_GROW(&s->services, 1);
+	char *name = slot ? strndup(service.s, service.len) : NULL;
+	if (!name)
+		return NULL;
+	*slot = (struct segment_service){ .name = name };
+	s->services.n++;
+	return slot;
 }
 
 int segment_add(struct segment *s, const struct profile *p, const struct profile_meta *meta, struct error *err)
 {
 	int r = s->writer ? 0 : block_writer_new(0, &s->writer);
+	struct segment_service *service = r == 0 ? service_of(s, meta->service) : NULL;
+	struct ulid *id = service ? VEC_GROW(&service->ids, 1) : NULL;
 	if (r == 0)
-		r = note_service(s, meta->service);
-	return r < 0 ? r : block_writer_add(s->writer, p, meta, err);
+		r = id ? block_writer_add(s->writer, p, meta, err) : -ENOMEM;
+	if (r == 0)
+		service->ids.v[service->ids.n++] = meta->id;
+	return r;
 }
 
 struct put_job {
@@ -113,7 +119,7 @@ static int put_one(void *arg, size_t i)
 	struct put_job *j = arg;
 	if (i == 0)
 		return store_put(j->db->store, j->key, j->bytes, &j->errors[0]);
-	return markers_put(j->db, str_of(j->segment->services.v[i - 1]), j->segment->day, &j->errors[i]);
+	return markers_put(j->db, str_of(j->segment->services.v[i - 1].name), j->segment->day, &j->errors[i]);
 }
 
 static int put_all(struct put_job *j, struct error *err)
@@ -141,7 +147,7 @@ int segment_put(struct db *db, struct segment *s, struct error *err)
 	if (!services)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->services.n; i++)
-		services[i] = str_of(s->services.v[i]);
+		services[i] = str_of(s->services.v[i].name);
 	filter_make(services, s->services.n, filter);
 	int r = ulid_new(&ulid);
 	if (r == 0)
@@ -153,11 +159,13 @@ int segment_put(struct db *db, struct segment *s, struct error *err)
 		return -ENOMEM;
 	struct put_job j = { .db = db, .segment = s, .key = key, .bytes = buf_slice(&bytes) };
 	r = put_all(&j, err);
-	if (r == 0)
-		view_note_segment(db, s->day, &ulid, key, bytes.len, db_uptime(db));
-	if (r == 0)
-		news_note(db);
-	return r;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s->services.n; i++)
+		ids_note(db, services[i], s->day, &ulid, s->services.v[i].ids.v, (uint32_t)s->services.v[i].ids.n);
+	view_note_segment(db, s->day, &ulid, key, bytes.len, db_uptime(db));
+	news_note(db);
+	return 0;
 }
 
 /* ---- a flush ---- */

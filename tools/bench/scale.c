@@ -25,6 +25,7 @@ static const char *const part_names[N_PARTS] = { "writes", "compaction", "reads"
 
 struct settings {
 	unsigned pods, services, receivers, flush_ms, every;
+	unsigned check_reads;    /* of the check for duplicates, at once: 1 is a receiver that has run for hours */
 	unsigned minutes, after; /* until midnight and from then on: a day is merged ten minutes after its end */
 };
 
@@ -253,6 +254,7 @@ static int run(const struct settings *set)
 	int64_t start = MIDNIGHT - (int64_t)set->minutes * NS_PER_MIN;
 	int64_t end = MIDNIGHT + (int64_t)set->after * NS_PER_MIN;
 	int e = world_init(&s->world, start, end, MAX(set->pods / set->services, 1u), &err);
+	s->world.check_reads = set->check_reads;
 	for (unsigned i = 0; !e && i < set->receivers; i++)
 		e = role_open(&s->world, false, &s->receivers[i], &err);
 	if (!e)
@@ -284,6 +286,8 @@ static bool take_option(struct settings *set, int c, unsigned n)
 		return set->after = n, true;
 	case 'e':
 		return set->every = n, true;
+	case 'c':
+		return set->check_reads = n, true;
 	default:
 		return false;
 	}
@@ -295,16 +299,16 @@ int bench_scale(int argc, char **argv)
 		{ "pods", required_argument, NULL, 'P' },      { "services", required_argument, NULL, 'S' },
 		{ "receivers", required_argument, NULL, 'r' }, { "flush", required_argument, NULL, 'f' },
 		{ "minutes", required_argument, NULL, 'm' },   { "after", required_argument, NULL, 'a' },
-		{ "every", required_argument, NULL, 'e' },
+		{ "every", required_argument, NULL, 'e' },     { "check-reads", required_argument, NULL, 'c' },
 		{ 0 },
 	};
-	struct settings set = { 40, 10, 1, 500, 15, 17, 13 };
+	struct settings set = { 40, 10, 1, 500, 15, 1, 17, 13 };
 	bool good = true;
 	for (int c; good && (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
 		good = optarg && take_option(&set, c, (unsigned)MIN(MAX(atoi(optarg), c != 'a'), 100000));
 	if (!good || optind != argc) {
 		complain("usage: bench scale [--pods N] [--services N] [--receivers N] [--flush MS] [--minutes N] "
-		         "[--after MINUTES] [--every SECONDS]");
+		         "[--after MINUTES] [--every SECONDS] [--check-reads N]");
 		return 2;
 	}
 	return run(&set) ? 1 : 0;

@@ -61,7 +61,8 @@ static int open_counted(struct world *w, struct store **ret)
 
 int role_open(struct world *w, bool settle, struct role *ret, struct error *err)
 {
-	struct db_options o = { .threads = 1, .sole_compactor = true, .uptime = world_uptime, .uptime_ctx = w };
+	struct db_options o = { .threads = 1, .sole_compactor = true, .uptime = world_uptime, .uptime_ctx = w,
+		                .check_reads = w->check_reads };
 	struct compact_options co = { .settle = settle, .collect_every = NS_PER_MIN };
 	*ret = (struct role){ 0 };
 	int e = open_counted(w, &ret->store);

@@ -15,6 +15,7 @@ enum { WORLD_PROGRAMS = 4, WORLD_BATCH = 512 };
 struct world {
 	struct store *mem;
 	int64_t now, began;
+	unsigned check_reads; /* struct db_options */
 	struct service programs[WORLD_PROGRAMS];
 	struct subset batch[WORLD_BATCH];
 	size_t n_subsets;
