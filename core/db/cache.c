@@ -50,22 +50,35 @@ static int source_read(void *ctx, const struct source_range *ranges, size_t n, s
 struct opened {
 	struct db *db;
 	char *key;
+	uint8_t *whole; /* all its bytes; NULL: they are read as they are asked for */
 };
 
 static int opened_read(void *ctx, const struct source_range *ranges, size_t n, struct error *err)
 {
 	struct opened *o = ctx;
-	return read_object(o->db, o->key, ranges, n, err);
+	if (!o->whole)
+		return read_object(o->db, o->key, ranges, n, err);
+	for (size_t i = 0; i < n; i++)
+		memcpy(ranges[i].out, o->whole + ranges[i].off, ranges[i].len);
+	return 0;
 }
 
 static void opened_release(void *ctx)
 {
 	struct opened *o = ctx;
 	free(o->key);
+	free(o->whole);
 	free(o);
 }
 
-int object_open(struct db *db, const struct object *o, struct block **ret, struct error *err)
+static int read_whole(struct opened *o, size_t size, struct error *err)
+{
+	o->whole = malloc(size + 1);
+	struct source_range all = { 0, size, o->whole };
+	return o->whole ? read_object(o->db, o->key, &all, 1, err) : -ENOMEM;
+}
+
+int object_open(struct db *db, const struct object *o, bool whole, struct block **ret, struct error *err)
 {
 	struct opened *opened = calloc(1, sizeof *opened);
 	char *key = strdup(o->key);
@@ -74,7 +87,12 @@ int object_open(struct db *db, const struct object *o, struct block **ret, struc
 		free(key);
 		return -ENOMEM;
 	}
-	*opened = (struct opened){ db, key };
+	*opened = (struct opened){ .db = db, .key = key };
+	int r = whole ? read_whole(opened, o->size, err) : 0;
+	if (r < 0) {
+		opened_release(opened);
+		return r;
+	}
 	struct source src = { .read = opened_read, .release = opened_release, .ctx = opened, .size = o->size };
 	return block_open(&src, o->key, ret, err);
 }

@@ -73,8 +73,11 @@ int cache_pin(struct db *db, const struct live *live, struct cached **ret, struc
 void cache_unpin(struct db *db, struct cached *c);
 struct block *cached_block(struct cached *c);
 void cache_clear(struct db *db);
-/* Opens an object for the caller alone: large reads that shall not push others out of the cache. New. */
-int object_open(struct db *db, const struct object *o, struct block **ret, struct error *err);
+/*
+ * Opens an object for the caller alone: large reads that shall not push others out of the cache. whole: all of it is
+ * read at once and held, which is one request. New.
+ */
+int object_open(struct db *db, const struct object *o, bool whole, struct block **ret, struct error *err);
 
 struct cache {
 	pthread_mutex_t lock;

@@ -25,6 +25,8 @@
 #define INFO_ARENA ((size_t)1 << 30)
 #define RECORDS_MAX ((size_t)64 << 20)
 #define OUTPUTS_MAX 4096
+#define WHOLE_MAX ((size_t)4 << 20) /* inputs up to this are read at once */
+#define WHOLE_ALL ((size_t)32 << 20) /* of all inputs; of a cap at most an eighth */
 
 /* ---- damaged inputs ---- */
 
@@ -79,6 +81,7 @@ struct run {
 	VEC(struct output) outputs;
 	const struct output *output;    /* at hand */
 	VEC(struct catalog_block) added;
+	size_t whole;                   /* bytes of inputs that are held */
 	uint64_t dropped;               /* profiles that job->drop took out */
 	uint64_t bytes_in;
 };
@@ -393,7 +396,7 @@ static int make_output(struct run *r, const struct output *o, struct merge_count
 	_cleanup_(spooled_done) struct spooled spool = { .fd = -1 };
 	struct merge_sink sink = { spool_write, &spool };
 	struct merge_options options = { .level = o->level, .keep = keep, .rollup = may_bear_rollups, .ctx = r,
-		                         .memory = r->job->memory, .cancel = r->job->cancel };
+		                         .memory = r->job->memory ? r->job->memory - r->whole : 0, .cancel = r->job->cancel };
 	struct merge_result res;
 	r->output = o;
 	int e = spool_open(&spool, err);
@@ -419,6 +422,13 @@ static void close_inputs(struct run *r)
 	r->inputs.n = r->names.n = 0;
 }
 
+/* Services come one after the other, and each input has some of most: a request for each piece would be many. */
+static bool fits_whole(struct run *r, uint64_t size)
+{
+	size_t all = r->job->memory ? MIN(WHOLE_ALL, r->job->memory / 8) : WHOLE_ALL;
+	return size <= MIN(WHOLE_MAX, all - MIN(r->whole, all));
+}
+
 /* A damaged input stays where it is: it costs its own data only. */
 static int open_input(struct run *r, const struct live *l, struct error *err)
 {
@@ -426,7 +436,8 @@ static int open_input(struct run *r, const struct live *l, struct error *err)
 	struct commit_input *name = VEC_GROW(&r->names, 1);
 	if (!in || !name)
 		return -ENOMEM;
-	int e = object_open(r->db, &l->object, &in->block, err);
+	bool whole = fits_whole(r, l->object.size);
+	int e = object_open(r->db, &l->object, whole, &in->block, err);
 	if (is_damage(e)) {
 		log_msg(r->db->log, LOG_LEVEL_ERROR, "%s: damaged, left out of compaction: %s", l->object.key,
 		        error_text(err, e));
@@ -438,6 +449,7 @@ static int open_input(struct run *r, const struct live *l, struct error *err)
 	*name = (struct commit_input){ l->object.ulid, l->object.is_block };
 	r->inputs.n++;
 	r->names.n++;
+	r->whole += whole ? l->object.size : 0;
 	r->bytes_in += l->object.size;
 	return 0;
 }
