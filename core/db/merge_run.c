@@ -396,7 +396,8 @@ static int make_output(struct run *r, const struct output *o, struct merge_count
 	_cleanup_(spooled_done) struct spooled spool = { .fd = -1 };
 	struct merge_sink sink = { spool_write, &spool };
 	struct merge_options options = { .level = o->level, .keep = keep, .rollup = may_bear_rollups, .ctx = r,
-		                         .memory = r->job->memory ? r->job->memory - r->whole : 0, .cancel = r->job->cancel };
+		                         .memory = r->job->memory ? r->job->memory - r->whole : 0,
+		                         .cancel = r->job->cancel };
 	struct merge_result res;
 	r->output = o;
 	int e = spool_open(&spool, err);
