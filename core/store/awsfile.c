@@ -96,3 +96,47 @@ int aws_file_get(struct str text, const char *section, const char *parent, const
 	*ret = found.len ? strndup(found.s, found.len) : NULL;
 	return found.len && !*ret ? -ENOMEM : 0;
 }
+
+static int section_open(const char *path, const char *before, const char *name, struct aws_section *ret,
+                        struct error *err)
+{
+	*ret = (struct aws_section){ .path = path, .text = BUF_INIT(AWS_FILE_MAX) };
+	if (asprintf(&ret->name, "%s%s", before, name) < 0) {
+		ret->name = NULL;
+		return -ENOMEM;
+	}
+	return aws_file_read(path, &ret->text, err);
+}
+
+static void section_done(struct aws_section *s)
+{
+	if (s->text.data)
+		explicit_bzero(s->text.data, s->text.len);
+	buf_done(&s->text);
+	free(s->name);
+}
+
+int aws_section_get(const struct aws_section *s, const char *key, char **ret)
+{
+	return aws_file_get((struct str){ (char *)s->text.data, s->text.len }, s->name, NULL, key, ret);
+}
+
+int aws_profile_open(const char *credentials, const char *config, const char *name, struct aws_profile *ret,
+                     struct error *err)
+{
+	*ret = (struct aws_profile){ .name = name };
+	int r = section_open(credentials, "", name, &ret->credentials, err);
+	return r < 0 ? r : section_open(config, strcmp(name, "default") ? "profile " : "", name, &ret->config, err);
+}
+
+void aws_profile_done(struct aws_profile *p)
+{
+	section_done(&p->credentials);
+	section_done(&p->config);
+}
+
+int aws_profile_get(const struct aws_profile *p, const char *key, char **ret)
+{
+	int r = aws_section_get(&p->credentials, key, ret);
+	return r < 0 || *ret ? r : aws_section_get(&p->config, key, ret);
+}

@@ -18,3 +18,27 @@ int aws_file_read(const char *path, struct buf *ret, struct error *err);
  * is none. Of several the last counts. -ENOMEM.
  */
 int aws_file_get(struct str text, const char *section, const char *parent, const char *key, char **ret);
+
+/* What a file has of a profile. */
+struct aws_section {
+	const char *path; /* borrowed */
+	char *name;       /* "dev" or "profile dev" */
+	struct buf text;  /* of the file; wiped when it is released */
+};
+
+/* New, as aws_file_get(). */
+int aws_section_get(const struct aws_section *s, const char *key, char **ret);
+
+struct aws_profile {
+	const char *name; /* borrowed */
+	struct aws_section credentials, config;
+};
+
+/* Reads both files. aws_profile_done() is due in every case. */
+int aws_profile_open(const char *credentials, const char *config, const char *name, struct aws_profile *ret,
+                     struct error *err);
+void aws_profile_done(struct aws_profile *p);
+#define _aws_profile_ _cleanup_(aws_profile_done)
+
+/* The credentials file's word counts before the config file's. New, as aws_file_get(). */
+int aws_profile_get(const struct aws_profile *p, const char *key, char **ret);

@@ -118,8 +118,11 @@ static int s3_now(struct store *store, int64_t *ret, struct error *err)
 static void s3_describe(struct store *store, struct buf *out)
 {
 	struct s3 *s = s3_of(store);
-	struct s3_keys *keys = s3_keys_of(s);
+	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = NULL;
 	const char *ca = s->set.tls ? s->set.ca_bundle : NULL;
+	char until[TIME_LEN];
+	if (s3_keyring_get(s->keys, &keys, NULL) < 0)
+		return;
 	size_t n = strlen(keys->id);
 	buf_printf(out, "bucket %s, prefix \"%s\", endpoint %s (%s), region %s (%s), signature %s, %s-style addresses, "
 	           "%s%s%scredentials of %s, key ...%s%s", s->set.bucket, s->set.prefix, s->set.endpoint,
@@ -127,7 +130,8 @@ static void s3_describe(struct store *store, struct buf *out)
 	           s->set.path_style ? "path" : "virtual-host", ca ? "certificates verified against " : "", ca ?: "",
 	           ca ? ", " : "",
 	           keys->source, n > 8 ? keys->id + n - 4 : "", keys->token ? " with a session token" : "");
-	s3_keys_unref(keys);
+	if (keys->expires)
+		buf_printf(out, ", until %s", time_format_rfc3339(keys->expires, until));
 }
 
 static void s3_identity(struct store *s, struct buf *out)
@@ -155,7 +159,7 @@ static void s3_free(struct store *store)
 {
 	struct s3 *s = s3_of(store);
 	http_client_free(s->http);
-	s3_keys_unref(s->keys);
+	s3_keyring_free(s->keys);
 	s3_settings_done(&s->set);
 	pthread_mutex_destroy(&s->lock);
 	free(store->name);
@@ -201,7 +205,11 @@ static int use_v2(struct s3 *s, struct error *err)
 		return error_set(err, -EINVAL,
 		                 "signature=v2 is for http:// endpoints on a trusted network: libs3 does not verify "
 		                 "whom it speaks to over https");
-	if (s->keys->token)
+	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = NULL;
+	int r = s3_keyring_get(s->keys, &keys, err);
+	if (r < 0)
+		return r;
+	if (keys->token)
 		return error_set(err, -EINVAL, "signature=v2 knows no session token");
 	s->base.ops = &v2_ops;
 	return 0;
@@ -225,7 +233,7 @@ static int s3_new(const char *url, const struct store_options *opts, struct stor
 	struct http_options http = { .ca_bundle = s->set.ca_bundle,
 		                     .stall_ns = MIN(STALL_NS, s->set.timeout_ns) };
 	if (r == 0)
-		r = s3_keys_find(&s->set, &s->keys, err);
+		r = s3_keyring_new(&s->set, &s->keys, err);
 	if (r == 0 && s->set.v2)
 		r = use_v2(s, err);
 	if (r == 0)

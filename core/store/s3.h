@@ -18,8 +18,9 @@ struct s3 {
 	atomic_bool no_bulk;  /* it refuses to remove many at a time */
 	struct store_counts sent; /* atomic adds */
 
+	struct s3_keyring *keys;
+
 	pthread_mutex_t lock;
-	struct s3_keys *keys;  /* under lock */
 	bool clock_known;      /* under lock */
 	int64_t clock_offset;  /* under lock: the server's time less clock_monotonic(), a second too little at most */
 	int64_t clock_at;      /* under lock: clock_monotonic() of the last Date */
@@ -61,6 +62,7 @@ struct s3_call {
 	unsigned conflicts;
 	int64_t delay;
 	struct http_request request;
+	struct s3_keys *keys; /* of the last attempt */
 	struct buf url, lines;
 	const char *headers[10];
 	char why[256];
@@ -107,9 +109,6 @@ struct s3_source {
 /* store_list() over pages. */
 int s3_list_from(const struct s3_source *source, const char *prefix, const char *after, char delimiter,
                  store_list_fn fn, void *ctx, struct error *err);
-
-/* New reference. */
-struct s3_keys *s3_keys_of(struct s3 *s);
 
 /* The methods over libs3 (s3_v2.c), where that is there. */
 int s3_v2_put(struct store *s, const char *key, struct slice data, struct error *err);

@@ -142,28 +142,22 @@ static int put_lines(struct s3_call *c, const struct signing *g, const struct bu
 	return 0;
 }
 
-struct s3_keys *s3_keys_of(struct s3 *s)
+static int sign(struct s3 *s, struct s3_call *c, const char *path, struct error *err)
 {
-	pthread_mutex_lock(&s->lock);
-	struct s3_keys *k = s3_keys_ref(s->keys);
-	pthread_mutex_unlock(&s->lock);
-	return k;
-}
-
-static int sign(struct s3 *s, struct s3_call *c, const char *path)
-{
-	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = s3_keys_of(s);
 	_buf_ struct buf authorization = BUF_INIT(4096);
 	struct signing g = { 0 };
 	int64_t now;
 	/* A machine whose clock is wrong can sign once the server has told its own. */
 	sigv4_time(clock_of(s, INT64_MAX, &now) ? now : clock_now(), g.date);
-	int e = collect_headers(s, c, keys, &g);
+	s3_keys_unref(TAKE_PTR(c->keys));
+	int e = s3_keyring_get(s->keys, &c->keys, err);
+	if (e == 0)
+		e = collect_headers(s, c, c->keys, &g);
 	if (e < 0)
 		return e;
 	struct sigv4_request r = { c->method, path,         c->query ? c->query : "", g.headers, g.n, g.payload,
 		                   g.date,    s->set.region, "s3" };
-	e = sigv4_authorization(&r, &(struct sigv4_keys){ keys->id, keys->secret }, &authorization);
+	e = sigv4_authorization(&r, &(struct sigv4_keys){ c->keys->id, c->keys->secret }, &authorization);
 	return e < 0 ? e : put_lines(c, &g, &authorization);
 }
 
@@ -173,7 +167,7 @@ static int64_t time_for(const struct s3_call *c)
 }
 
 /* left: what the call has of its time. */
-static int prepare(struct s3 *s, struct s3_call *c, int64_t left)
+static int prepare(struct s3 *s, struct s3_call *c, int64_t left, struct error *err)
 {
 	_buf_ struct buf path = BUF_INIT(URL_MAX);
 	put_path(s, c->key, &path);
@@ -191,7 +185,7 @@ static int prepare(struct s3 *s, struct s3_call *c, int64_t left)
 	buf_printf(&c->url, "http%s://%s%s%s%s", s->set.tls ? "s" : "", s->set.host, (char *)path.data,
 	           c->query ? "?" : "", c->query ? c->query : "");
 	buf_u8(&c->url, 0);
-	int e = buf_err(&c->url) ?: sign(s, c, (char *)path.data);
+	int e = buf_err(&c->url) ?: sign(s, c, (char *)path.data, err);
 	if (e < 0)
 		return e;
 	size_t n = c->request.n_headers;
@@ -252,15 +246,9 @@ static bool code_is(const struct s3_call *c, const char *code)
 /* The credentials ran out: perhaps somebody has put new ones in their place. */
 static bool renew_keys(struct s3 *s, struct s3_call *c)
 {
-	struct s3_keys *fresh;
-	if (c->renewed || s3_keys_find(&s->set, &fresh, NULL) < 0)
+	if (c->renewed || !s3_keyring_replace(s->keys, c->keys))
 		return false;
 	c->renewed = true;
-	pthread_mutex_lock(&s->lock);
-	struct s3_keys *old = s->keys;
-	s->keys = fresh;
-	pthread_mutex_unlock(&s->lock);
-	s3_keys_unref(old);
 	return true;
 }
 
@@ -462,7 +450,7 @@ static void count_answer(struct s3 *s, const struct s3_call *c)
 static void start_one(struct s3 *s, struct http_batch *b, struct s3_call *c, bool again, int64_t left)
 {
 	struct error err = { 0 };
-	int e = prepare(s, c, left);
+	int e = prepare(s, c, left, &err);
 	if (e == 0) {
 		count_request(s, c, again);
 		e = http_start(s->http, b, &c->request, &err);
@@ -544,5 +532,6 @@ void s3_calls_done(struct s3_call *calls, size_t n)
 		buf_done(&calls[i].url);
 		buf_done(&calls[i].lines);
 		buf_done(&calls[i].text);
+		s3_keys_unref(calls[i].keys);
 	}
 }

@@ -15,8 +15,8 @@
 
 void s3_settings_done(struct s3_settings *s)
 {
-	char *const all[] = { s->bucket, s->prefix, s->endpoint, s->host, s->region, s->profile, s->ca_bundle,
-		              s->config_file, s->credentials_file };
+	char *const all[] = { s->bucket, s->prefix, s->endpoint, s->host, s->sts_endpoint, s->region, s->profile,
+		              s->ca_bundle, s->config_file, s->credentials_file };
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		free(all[i]);
 	*s = (struct s3_settings){ 0 };
@@ -217,15 +217,15 @@ static char *from_file(struct str text, const char *profile, const char *parent,
 	return aws_file_get(text, section, parent, key, &ret) < 0 ? NULL : ret;
 }
 
-/* `services = NAME` of a profile leads to [services NAME], whose s3 block may have an endpoint. */
-static char *service_endpoint(struct str text, const char *profile)
+/* `services = NAME` of a profile leads to [services NAME], whose block for a service may have an endpoint. */
+static char *service_endpoint(struct str text, const char *profile, const char *service)
 {
 	_free_ char *name = from_file(text, profile, NULL, "services");
 	_free_ char *section = NULL;
 	char *ret = NULL;
 	if (!name || asprintf(&section, "services %s", name) < 0)
 		return NULL;
-	return aws_file_get(text, section, "s3", "endpoint_url", &ret) < 0 ? NULL : ret;
+	return aws_file_get(text, section, service, "endpoint_url", &ret) < 0 ? NULL : ret;
 }
 
 static void choose_profile(struct s3_settings *s, struct wishes *w)
@@ -257,7 +257,7 @@ static void choose_endpoint(struct s3_settings *s, struct wishes *w, struct str 
 	if (offer(&s->endpoint, TAKE_PTR(w->endpoint)) || offer(&s->endpoint, from_env(names, &s->endpoint_from)))
 		return;
 	s->endpoint_from = "the AWS config file";
-	if (offer(&s->endpoint, service_endpoint(text, s->profile)))
+	if (offer(&s->endpoint, service_endpoint(text, s->profile, "s3")))
 		return;
 	offer(&s->endpoint, from_file(text, s->profile, NULL, "endpoint_url"));
 }
@@ -283,11 +283,28 @@ static bool region_ok(const char *s)
 	return *s && strlen(s) < 64 && !s[strspn(s, allowed)];
 }
 
-static int default_endpoint(struct s3_settings *s)
+/* Of AWS, in the region. */
+static int default_endpoint(const struct s3_settings *s, const char *service, char **ret)
 {
 	const char *tld = strncmp(s->region, "cn-", 3) == 0 ? "amazonaws.com.cn" : "amazonaws.com";
-	s->endpoint_from = "the region";
-	return asprintf(&s->endpoint, "https://s3.%s.%s", s->region, tld) < 0 ? -ENOMEM : 0;
+	if (asprintf(ret, "https://%s.%s.%s", service, s->region, tld) >= 0)
+		return 0;
+	*ret = NULL;
+	return -ENOMEM;
+}
+
+static int choose_sts_endpoint(struct s3_settings *s, struct str text)
+{
+	static const char *const names[] = { "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL", NULL };
+	const char *from;
+	if (!offer(&s->sts_endpoint, from_env(names, &from)) &&
+	    !offer(&s->sts_endpoint, service_endpoint(text, s->profile, "sts")) &&
+	    !offer(&s->sts_endpoint, from_file(text, s->profile, NULL, "endpoint_url")))
+		return default_endpoint(s, "sts", &s->sts_endpoint);
+	size_t n = strlen(s->sts_endpoint);
+	if (n && s->sts_endpoint[n - 1] == '/')
+		s->sts_endpoint[n - 1] = '\0';
+	return 0;
 }
 
 /* Checks "scheme://host[:port][/]", cuts what need not be there and finds the host that is signed. */
@@ -356,8 +373,11 @@ static int choose(struct s3_settings *s, struct wishes *w, struct error *err)
 		return -ENOMEM;
 	if (!region_ok(s->region))
 		return error_set(err, -EINVAL, "the region '%s' of %s is none", s->region, s->region_from);
-	e = s->endpoint ? 0 : default_endpoint(s);
-	return e ?: normalize_endpoint(s, err) ?: check_ca(s, err);
+	if (!s->endpoint) {
+		s->endpoint_from = "the region";
+		e = default_endpoint(s, "s3", &s->endpoint);
+	}
+	return e ?: choose_sts_endpoint(s, text) ?: normalize_endpoint(s, err) ?: check_ca(s, err);
 }
 
 int s3_settings_read(const char *url, struct s3_settings *ret, struct error *err)

@@ -13,6 +13,7 @@ struct s3_settings {
 	char *prefix;    /* "" or "some/path/": what stands before every key */
 	char *endpoint;  /* "https://host[:port]", as it is signed: without a default port or a path */
 	char *host;      /* of the endpoint, with the port */
+	char *sts_endpoint; /* of the token service, without a slash at its end */
 	char *region;
 	char *profile;   /* of the AWS files; "default" where nobody said */
 	char *ca_bundle; /* NULL: the system's */

@@ -222,9 +222,12 @@ static bool has_ended(const struct call *c, bool torn)
 
 static int perform(struct call *c, struct error *err)
 {
-	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = s3_keys_of(c->s);
+	_cleanup_(s3_keys_unrefp) struct s3_keys *keys = NULL;
 	int64_t begun = clock_monotonic(), pause = PAUSE_NS;
 	bool torn;
+	int r = s3_keyring_get(c->s->keys, &keys, err);
+	if (r < 0)
+		return r;
 	for (;;) {
 		add(c->counter, 1);
 		attempt(c, keys);
@@ -235,7 +238,7 @@ static int perform(struct call *c, struct error *err)
 		pause = MIN(2 * pause, PAUSE_MAX_NS);
 		add(&c->s->sent.retries, 1);
 	}
-	int r = torn ? ERR_STORE_TIMEOUT : code_of(c);
+	r = torn ? ERR_STORE_TIMEOUT : code_of(c);
 	add(&c->s->sent.bytes_in, r == 0 ? c->sent : 0);
 	add(&c->s->sent.bytes_out, c->got);
 	add(&c->s->sent.errors, r < 0 && r != ERR_STORE_NOT_FOUND);

@@ -9,7 +9,7 @@
 #include "../base/vec.h"
 
 #define DEPTH_MAX 8
-#define NAME_MAX_ 32
+#define NAME_MAX_ 40
 #define TEXT_MAX ((size_t)16384)
 #define ENTRIES_MAX 10000 /* of a page: servers send 1,000 */
 
@@ -234,6 +234,8 @@ int s3_page_parse(struct slice xml, struct s3_page *ret, struct error *err)
 static int error_leaf(void *ctx, const char *path, struct str text)
 {
 	struct s3_error *e = ctx;
+	if (strncmp(path, "ErrorResponse/", 14) == 0) /* of the token service */
+		path += 14;
 	if (strcmp(path, "Error/Code") == 0)
 		copy_text(e->code, sizeof e->code, text);
 	else if (strcmp(path, "Error/Message") == 0)
@@ -300,4 +302,35 @@ int s3_delete_parse(struct slice xml, struct s3_error *ret, char ret_key[128], s
 	if (r < 0 || !w.is_result)
 		return error_set(err, r < 0 ? r : ERR_STORE, "the store's answer to a removal cannot be understood");
 	return w.failed;
+}
+
+static int sts_leaf(void *ctx, const char *path, struct str text)
+{
+	static const char root[] = "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult/Credentials/";
+	struct sts_credentials *c = ctx;
+	if (strncmp(path, root, sizeof root - 1) != 0)
+		return 0;
+	const char *name = path + sizeof root - 1;
+	char **to = strcmp(name, "AccessKeyId") == 0       ? &c->id
+	            : strcmp(name, "SecretAccessKey") == 0 ? &c->secret
+	            : strcmp(name, "SessionToken") == 0    ? &c->token
+	                                                   : NULL;
+	if (strcmp(name, "Expiration") == 0)
+		copy_text(c->expiration, sizeof c->expiration, text);
+	if (!to || *to || !text.len)
+		return 0;
+	*to = strndup(text.s, text.len);
+	return *to ? 0 : -ENOMEM;
+}
+
+bool sts_credentials_parse(struct slice xml, struct sts_credentials *ret)
+{
+	*ret = (struct sts_credentials){ 0 };
+	if (walk(xml, sts_leaf, ret) == 0 && ret->id && ret->secret && ret->token)
+		return true;
+	free(ret->id);
+	free(ret->secret);
+	free(ret->token);
+	*ret = (struct sts_credentials){ 0 };
+	return false;
 }

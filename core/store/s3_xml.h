@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What an S3 server says in XML: pages of listings, errors, ids of uploads. Input is hostile: no DTD, all bounded. */
+/*
+ * What an S3 server says in XML: pages of listings, errors, ids of uploads; and what the AWS token service says. Input
+ * is hostile: no DTD, all bounded.
+ */
 
 #include "store.h"
 
@@ -39,3 +42,11 @@ int s3_upload_id_parse(struct slice xml, char **ret, struct error *err);
 
 /* The first failure that a DeleteResult tells of, with its key: 1; none: 0. */
 int s3_delete_parse(struct slice xml, struct s3_error *ret, char ret_key[128], struct error *err);
+
+struct sts_credentials {
+	char *id, *secret, *token; /* new */
+	char expiration[40];
+};
+
+/* false: no whole answer to AssumeRoleWithWebIdentity; then nothing is new. */
+bool sts_credentials_parse(struct slice xml, struct sts_credentials *ret);

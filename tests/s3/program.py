@@ -25,7 +25,7 @@ class Skip(Exception):
 def environment(**more):
     env = {k: v for k, v in os.environ.items() if not k.startswith('AWS_') and not k.lower().endswith('_proxy')}
     env.update({'HOME': os.getcwd(), 'XDG_CACHE_HOME': os.getcwd() + '/cache', 'AWS_ACCESS_KEY_ID': servers.KEY,
-                'AWS_SECRET_ACCESS_KEY': servers.SECRET, 'AWS_CA_BUNDLE': authority, **more})
+                'AWS_SECRET_ACCESS_KEY': servers.SECRET, 'AWS_CA_BUNDLE': authority, 'AWS_EC2_METADATA_DISABLED': 'true', **more})
     return {k: v for k, v in env.items() if v is not None}
 
 
@@ -144,9 +144,9 @@ def need_fuse():
 
 
 class Mount:
-    def __init__(self, url, *options):
+    def __init__(self, url, *options, **kw):
         os.makedirs('m', exist_ok=True)
-        ok('mount', url, 'm', *options)
+        ok('mount', url, 'm', *options, **kw)
 
     def __enter__(self):
         return Path('m')

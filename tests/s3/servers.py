@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Real servers on loopback, each with its state in a directory: Ceph RGW, versitygw, s3proxy, a proxy; a relay that counts."""
 
+import json
 import os
 import re
 import shutil
@@ -212,9 +213,15 @@ osd objectstore = bluestore
 rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls} ssl_certificate={pair[0]} ssl_private_key={pair[1]} tcp_nodelay=1
 rgw data = {dir}/rgw
 rgw thread pool size = 64
+rgw sts key = 0123456789abcdef
+rgw s3 auth use sts = true
 rgw enable usage log = false
 rgw enable ops log = false
 '''
+
+
+def policy(statement):
+    return json.dumps({'Version': '2012-10-17', 'Statement': [statement]})
 
 
 class Ceph:
@@ -226,7 +233,7 @@ class Ceph:
         self.dir, self.port, self.tls_port, self.certificates = Path(dir), free_port(), free_port(), certificates
         self.endpoint, self.tls_endpoint = f'http://127.0.0.1:{self.port}', f'https://127.0.0.1:{self.tls_port}'
         self.conf = str(self.dir / 'ceph.conf')
-        self.made = False
+        self.made = self.has_role = False
 
     def do(self, *words, check=True, timeout=90):
         with open(self.dir / 'log' / 'commands', 'ab') as log:
@@ -282,10 +289,30 @@ class Ceph:
         wait_for('the OSD', lambda: '1 up' in (self.ceph('osd', 'stat', check=False) or ''))
         self.start_gateway()
         if not self.made:
-            self.do('radosgw-admin', '-c', self.conf, '-n', 'client.rgw', 'user', 'create', '--uid=test',
-                    '--display-name=test', f'--access-key={KEY}', f'--secret-key={SECRET}')
+            self.admin('user', 'create', '--uid=test', '--display-name=test', f'--access-key={KEY}', f'--secret-key={SECRET}')
         self.made = True
         return self
+
+    def admin(self, *words):
+        return self.do('radosgw-admin', '-c', self.conf, '-n', 'client.rgw', *words)
+
+    def make_role(self):
+        trust = {'Effect': 'Allow', 'Principal': {'AWS': ['arn:aws:iam:::user/test']}, 'Action': ['sts:AssumeRole']}
+        may = {'Effect': 'Allow', 'Action': ['s3:*'], 'Resource': 'arn:aws:s3:::*'}
+        self.admin('caps', 'add', '--uid=test', '--caps=roles=*')
+        self.admin('role', 'create', '--role-name=writer', '--assume-role-policy-doc=' + policy(trust))
+        self.admin('role-policy', 'put', '--role-name=writer', '--policy-name=all', '--policy-doc=' + policy(may))
+        self.has_role = True
+
+    def temporary_keys(self):
+        """Of the gateway's token service, for an hour, in the words that AWS's metadata has for them."""
+        if not self.has_role:
+            self.make_role()
+        r = subprocess.run(['curl', '-s', '--noproxy', '*', '--aws-sigv4', 'aws:amz:us-east-1:sts', '-u', f'{KEY}:{SECRET}', '-d',
+                            'Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A%3Arole%2Fwriter&RoleSessionName=test&Version=2011-06-15',
+                            self.endpoint + '/'], capture_output=True, text=True, check=True)
+        got = dict(re.findall('<(AccessKeyId|SecretAccessKey|SessionToken)>([^<]+)<', r.stdout))
+        return {'AccessKeyId': got['AccessKeyId'], 'SecretAccessKey': got['SecretAccessKey'], 'Token': got['SessionToken']}
 
     def end(self, name, sig):
         try:

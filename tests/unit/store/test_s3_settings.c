@@ -227,6 +227,7 @@ int main(void)
 	snprintf(credentials, sizeof credentials, "%s/credentials", dir);
 	setenv("AWS_CONFIG_FILE", config, 1);
 	setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1);
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(config);
 	unlink(credentials);
