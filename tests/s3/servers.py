@@ -278,14 +278,23 @@ class Ceph:
         self.do('radosgw', '-c', self.conf, '-n', 'client.rgw', '--setuser', 'root', '--setgroup', 'root')
         wait_for('radosgw', lambda: answers(self.endpoint))
 
+    def start_monitor(self):
+        self.do('ceph-mon', '-c', self.conf, '-i', 'a', '--setuser', 'root', '--setgroup', 'root')
+
+    def start_osd(self):
+        self.do('ceph-osd', '-c', self.conf, '-i', '0', '--setuser', 'root', '--setgroup', 'root')
+
+    def restart(self, name):
+        {'client.rgw': self.start_gateway, 'osd.0': self.start_osd, 'mon.a': self.start_monitor}[name]()
+
     def start(self):
         if not self.made:
             self.make()
-        self.do('ceph-mon', '-c', self.conf, '-i', 'a', '--setuser', 'root', '--setgroup', 'root')
+        self.start_monitor()
         wait_for('the monitor', self.mon_answers)
         if not self.made:
             self.add_osd()
-        self.do('ceph-osd', '-c', self.conf, '-i', '0', '--setuser', 'root', '--setgroup', 'root')
+        self.start_osd()
         wait_for('the OSD', lambda: '1 up' in (self.ceph('osd', 'stat', check=False) or ''))
         self.start_gateway()
         if not self.made:
@@ -316,14 +325,17 @@ class Ceph:
 
     def end(self, name, sig):
         try:
-            pid = int((self.dir / 'run' / f'{name}.pid').read_text())
+            pid = self.pid(name)
             os.kill(pid, sig)
         except (OSError, ValueError):
             return
         wait_for(f'the end of {name}', lambda: not alive(pid), 30)
 
-    def kill_gateway(self):
-        self.end('client.rgw', signal.SIGKILL)
+    def pid(self, name):
+        return int((self.dir / 'run' / f'{name}.pid').read_text())
+
+    def kill(self, name):
+        self.end(name, signal.SIGKILL)
 
     def stop(self, sig=signal.SIGTERM):
         for name in ('client.rgw', 'osd.0', 'mon.a'):
