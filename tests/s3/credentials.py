@@ -6,13 +6,15 @@ import datetime
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from program import Mount, Skip, failed, ingest_folded, need_fuse, ok, run
+from program import BUCKET, PROGRAM, Mount, Skip, environment, failed, ingest_folded, need_fuse, ok, run
 
 NONE = {'AWS_ACCESS_KEY_ID': None, 'AWS_SECRET_ACCESS_KEY': None}
 ROLE = 'arn:aws:iam::123456789012:role/writer'
@@ -81,8 +83,8 @@ class Metadata(ThreadingHTTPServer):
     """Hands out `pairs` in turn, each for `life` seconds; answers with `failures` first, where there are any."""
     daemon_threads = True
 
-    def __init__(self, pairs, life=3600):
-        super().__init__(('127.0.0.1', 0), Handler)
+    def __init__(self, pairs, life=3600, address=('127.0.0.1', 0)):
+        super().__init__(address, Handler)
         self.endpoint = f'http://127.0.0.1:{self.server_address[1]}'
         self.pairs, self.life, self.asked, self.failures, self.authorization = pairs, life, [], [], None
         self.issued = 0
@@ -159,6 +161,27 @@ def check_credentials_of_an_instance(place):
     assert 'no container and no instance' in failed('ls', url, env=env).err and time.monotonic() - begin < 3
 
 
+def check_credentials_of_the_usual_addresses(place):
+    """Those that AWS has, in a network of the test's own, where there is no store: what -v says is enough."""
+    alone = ['unshare', '--net', sys.executable, __file__]
+    if subprocess.run(['unshare', '--net', 'ip', 'link', 'set', 'lo', 'up'], capture_output=True).returncode:
+        raise Skip('no network namespace can be made, or there is no ip')
+    for env, source in (({'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI': '/container/credentials'},
+                         "the container's endpoint http://169.254.170.2/container/credentials"),
+                        ({'AWS_EC2_METADATA_DISABLED': None}, "the instance's role writer")):
+        r = subprocess.run(alone, env=environment(**NONE, **env), capture_output=True, text=True, timeout=60)
+        assert f'credentials of {source}, key ...1234 ' in r.stderr and 'onnect' in r.stderr, r
+
+
+def in_a_network_of_its_own():
+    subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
+    for address in ('169.254.170.2', '169.254.169.254'):
+        subprocess.run(['ip', 'address', 'add', address + '/32', 'dev', 'lo'], check=True)
+        Metadata([{'AccessKeyId': 'ASIAX1234', 'SecretAccessKey': 's', 'Token': 't'}], address=(address, 80)).__enter__()
+    run_here = subprocess.run([PROGRAM, 'ls', '-v', f's3://{BUCKET}?endpoint=http://127.0.0.1:1&timeout=1'])
+    sys.exit(run_here.returncode)
+
+
 def check_credentials_by_web_identity(place):
     pairs, url = temporary_keys(place), place.url()
     Path('token').write_text('a.b/c+d==\n')
@@ -233,3 +256,7 @@ def check_credentials_that_cannot_be_renewed(place):
             time.sleep(4.2)
             (m / 'web' / 'b.folded').write_bytes(b'main 2\n')
     assert len(ok('ls', url, 'web/all/profiles').out.splitlines()) == 2
+
+
+if __name__ == '__main__':
+    in_a_network_of_its_own()
