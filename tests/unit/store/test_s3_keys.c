@@ -16,44 +16,17 @@
 #include "core/base/clock.h"
 #include "core/store/s3_keys_from.h"
 #include "core/store/s3_xml.h"
+#include "aws_files.h"
 
-static const char *const variables[] = {
-	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-	"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_ENDPOINT_URL_STS",
-	"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-};
-
-static char dir[] = "/tmp/s3-keys-XXXXXX";
-static char config[64], credentials[64], runs[64];
-
-static void write_file(const char *path, const char *content)
-{
-	FILE *f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(content, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int fresh(void **state)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
-		unsetenv(variables[i]);
-	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
-	write_file(config, "");
-	write_file(credentials, "");
-	write_file(runs, "");
-	return 0;
-}
+static char runs[64];
 
 /* The credentials that are found, as "ID SECRET TOKEN SOURCE", or the error. */
 static void assert_keys(const char *expected)
 {
-	struct s3_settings s;
+	struct s3_settings s = settings("s3://bucket");
 	struct s3_keys *k = NULL;
 	struct error err = { 0 };
 	char said[700];
-	assert_int_equal(s3_settings_read("s3://bucket", &s, &err), 0);
 	if (s3_keys_find(&s, &k, &err) == 0)
 		snprintf(said, sizeof said, "%s %s %s %s", k->id, k->secret, k->token ?: "-", k->source);
 	else
@@ -136,6 +109,29 @@ static void test_answers_of_the_token_service(void **state)
 
 /* --- the order --- */
 
+static void test_credentials(void **state)
+{
+	assert_keys("no credentials for S3: set AWS_ACCESS_KEY_ID");
+	write_file(config, "[default]\naws_access_key_id=c1\naws_secret_access_key=c2\n"
+	                   "[profile dev]\naws_access_key_id=c3\naws_secret_access_key=c4\n");
+	assert_keys("c1 c2 - [default] of ");
+	write_file(credentials, "[default]\naws_access_key_id = f1\naws_secret_access_key = f/2+=\n"
+	                        "aws_session_token = t==\n[half]\naws_access_key_id = f3\n");
+	assert_keys("f1 f/2+= t== [default] of ");
+	setenv("AWS_PROFILE", "dev", 1);
+	assert_keys("c3 c4 - [profile dev] of ");
+	setenv("AWS_PROFILE", "half", 1);
+	assert_keys("has one of");
+	setenv("AWS_PROFILE", "nobody", 1);
+	assert_keys("profile 'nobody'");
+	setenv("AWS_ACCESS_KEY_ID", "e1", 1);
+	assert_keys("one is not set");
+	setenv("AWS_SECRET_ACCESS_KEY", "e2", 1);
+	assert_keys("e1 e2 - the environment");
+	setenv("AWS_SECRET_ACCESS_KEY", "e2\r\nx: y", 1);
+	assert_keys("characters that none can have");
+}
+
 static void test_the_first_that_is_there_is_used(void **state)
 {
 	assert_keys("no credentials for S3");
@@ -211,6 +207,12 @@ static void test_a_process_fails(void **state)
 
 /* --- renewal --- */
 
+static int fresh_without_runs(void **state)
+{
+	write_file(runs, "");
+	return fresh(state);
+}
+
 static size_t process_runs(void)
 {
 	_fclose_ FILE *f = fopen(runs, "r");
@@ -234,7 +236,7 @@ static struct s3_keyring *keyring(struct s3_settings *s)
 {
 	struct s3_keyring *r;
 	struct error err = { 0 };
-	assert_int_equal(s3_settings_read("s3://bucket", s, &err), 0);
+	*s = settings("s3://bucket");
 	if (s3_keyring_new(s, &r, &err) < 0)
 		fail_msg("%s", err.text);
 	return r;
@@ -330,31 +332,33 @@ static void test_keys_that_the_server_refuses_are_replaced_once(void **state)
 	s3_settings_done(&s);
 }
 
+static int make_all(void **state)
+{
+	int r = make_files(state);
+	snprintf(runs, sizeof runs, "%s/runs", aws_dir);
+	return r;
+}
+
+static int remove_all(void **state)
+{
+	unlink(runs);
+	return remove_files(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_json_is_taken, fresh),
 		cmocka_unit_test_setup(test_json_is_refused, fresh),
 		cmocka_unit_test_setup(test_answers_of_the_token_service, fresh),
+		cmocka_unit_test_setup(test_credentials, fresh),
 		cmocka_unit_test_setup(test_the_first_that_is_there_is_used, fresh),
 		cmocka_unit_test_setup(test_what_only_others_can_follow_is_said, fresh),
 		cmocka_unit_test_setup(test_containers_are_asked_near_by_only, fresh),
 		cmocka_unit_test_setup(test_a_process_fails, fresh),
-		cmocka_unit_test_setup(test_threads_share_one_renewal, fresh),
-		cmocka_unit_test_setup(test_a_renewal_that_fails, fresh),
-		cmocka_unit_test_setup(test_keys_that_the_server_refuses_are_replaced_once, fresh),
+		cmocka_unit_test_setup(test_threads_share_one_renewal, fresh_without_runs),
+		cmocka_unit_test_setup(test_a_renewal_that_fails, fresh_without_runs),
+		cmocka_unit_test_setup(test_keys_that_the_server_refuses_are_replaced_once, fresh_without_runs),
 	};
-	if (!mkdtemp(dir))
-		return 1;
-	snprintf(config, sizeof config, "%s/config", dir);
-	snprintf(credentials, sizeof credentials, "%s/credentials", dir);
-	snprintf(runs, sizeof runs, "%s/runs", dir);
-	setenv("AWS_CONFIG_FILE", config, 1);
-	setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1);
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	unlink(config);
-	unlink(credentials);
-	unlink(runs);
-	rmdir(dir);
-	return failed;
+	return cmocka_run_group_tests(tests, make_all, remove_all);
 }

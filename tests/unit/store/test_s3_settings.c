@@ -10,43 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/store/awsfile.h"
-#include "core/store/s3_keys.h"
-#include "core/store/s3_settings.h"
-
-static const char *const variables[] = {
-	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
-	"AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-};
-
-static char dir[] = "/tmp/s3-settings-XXXXXX";
-static char config[64], credentials[64];
-
-static void write_file(const char *path, const char *content)
-{
-	FILE *f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(content, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int fresh(void **state)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
-		unsetenv(variables[i]);
-	write_file(config, "");
-	write_file(credentials, "");
-	return 0;
-}
-
-static struct s3_settings settings(const char *url)
-{
-	struct s3_settings s;
-	struct error err = { 0 };
-	int r = s3_settings_read(url, &s, &err);
-	if (r < 0)
-		fail_msg("%s: %s", url, error_text(&err, r));
-	return s;
-}
+#include "aws_files.h"
 
 static void assert_refused(const char *url, const char *why)
 {
@@ -155,46 +119,6 @@ static void test_unreadable_certificates_are_refused_where_there_is_tls(void **s
 	s3_settings_done(&s);
 }
 
-/* "ID SECRET TOKEN SOURCE", or the error. */
-static void assert_keys(const char *expected)
-{
-	struct s3_settings s = settings("s3://bucket");
-	struct s3_keys *k = NULL;
-	struct error err = { 0 };
-	char said[600];
-	if (s3_keys_find(&s, &k, &err) == 0)
-		snprintf(said, sizeof said, "%s %s %s %s", k->id, k->secret, k->token ? k->token : "-", k->source);
-	else
-		snprintf(said, sizeof said, "%s", err.text);
-	s3_keys_unref(k);
-	s3_settings_done(&s);
-	if (!strstr(said, expected))
-		fail_msg("\"%s\" is not in \"%s\"", expected, said);
-}
-
-static void test_credentials(void **state)
-{
-	assert_keys("no credentials for S3: set AWS_ACCESS_KEY_ID");
-	write_file(config, "[default]\naws_access_key_id=c1\naws_secret_access_key=c2\n"
-	                   "[profile dev]\naws_access_key_id=c3\naws_secret_access_key=c4\n");
-	assert_keys("c1 c2 - [default] of ");
-	write_file(credentials, "[default]\naws_access_key_id = f1\naws_secret_access_key = f/2+=\n"
-	                        "aws_session_token = t==\n[half]\naws_access_key_id = f3\n");
-	assert_keys("f1 f/2+= t== [default] of ");
-	setenv("AWS_PROFILE", "dev", 1);
-	assert_keys("c3 c4 - [profile dev] of ");
-	setenv("AWS_PROFILE", "half", 1);
-	assert_keys("has one of");
-	setenv("AWS_PROFILE", "nobody", 1);
-	assert_keys("profile 'nobody'");
-	setenv("AWS_ACCESS_KEY_ID", "e1", 1);
-	assert_keys("one is not set");
-	setenv("AWS_SECRET_ACCESS_KEY", "e2", 1);
-	assert_keys("e1 e2 - the environment");
-	setenv("AWS_SECRET_ACCESS_KEY", "e2\r\nx: y", 1);
-	assert_keys("characters that none can have");
-}
-
 static void test_odd_files(void **state)
 {
 	static const char *const texts[] = { "[", "]", "[]\n=\n", "a=b", "[default]\n  x=1\n[default", "\0", "=[default]=",
@@ -210,7 +134,7 @@ static void test_odd_files(void **state)
 	_buf_ struct buf out = BUF_INIT(100);
 	assert_int_equal(aws_file_read("/nonexistent/file", &out, NULL), 0);
 	assert_int_equal(out.len, 0);
-	assert_true(aws_file_read(dir, &out, NULL) < 0);
+	assert_true(aws_file_read(aws_dir, &out, NULL) < 0);
 }
 
 int main(void)
@@ -219,18 +143,7 @@ int main(void)
 		cmocka_unit_test_setup(test_defaults, fresh),   cmocka_unit_test_setup(test_parameters, fresh),
 		cmocka_unit_test_setup(test_refused, fresh),    cmocka_unit_test_setup(test_files_and_environment, fresh),
 		cmocka_unit_test_setup(test_unreadable_certificates_are_refused_where_there_is_tls, fresh),
-		cmocka_unit_test_setup(test_credentials, fresh), cmocka_unit_test_setup(test_odd_files, fresh),
+		cmocka_unit_test_setup(test_odd_files, fresh),
 	};
-	if (!mkdtemp(dir))
-		return 1;
-	snprintf(config, sizeof config, "%s/config", dir);
-	snprintf(credentials, sizeof credentials, "%s/credentials", dir);
-	setenv("AWS_CONFIG_FILE", config, 1);
-	setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1);
-	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	unlink(config);
-	unlink(credentials);
-	rmdir(dir);
-	return failed;
+	return cmocka_run_group_tests(tests, make_files, remove_files);
 }
