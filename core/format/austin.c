@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "austin.h"
+
 #include "../base/clock.h"
 #include "internal.h"
-#include "make.h"
 #include "text.h"
 
 /*
@@ -16,11 +17,59 @@
  * `:GC:` and other frames without a file are functions of that name.
  */
 
-enum mode { MODE_WALL, MODE_CPU, MODE_MEMORY, MODE_FULL };
+/* ---- shared with MOJO ---- */
+
+enum austin_mode austin_mode_of(struct str s)
+{
+	return str_starts(s, STR("cpu"))      ? AUSTIN_CPU
+	       : str_starts(s, STR("memory")) ? AUSTIN_MEMORY
+	       : str_starts(s, STR("full"))   ? AUSTIN_FULL
+	                                      : AUSTIN_WALL;
+}
+
+void austin_types(struct maker *m, enum austin_mode mode)
+{
+	if (mode == AUSTIN_WALL || mode == AUSTIN_FULL)
+		make_type(m, STR("wall"), STR("microseconds"));
+	if (mode == AUSTIN_CPU || mode == AUSTIN_FULL)
+		make_type(m, STR("cpu"), STR("microseconds"));
+	if (mode == AUSTIN_MEMORY || mode == AUSTIN_FULL) {
+		make_type(m, STR("alloc_space"), STR("bytes"));
+		make_type(m, STR("free_space"), STR("bytes"));
+	}
+}
+
+void austin_values(enum austin_mode mode, int64_t time, bool idle, int64_t bytes, int64_t ret[AUSTIN_VALUES])
+{
+	size_t at = 0;
+	if (mode != AUSTIN_MEMORY)
+		ret[at++] = time;
+	if (mode == AUSTIN_FULL)
+		ret[at++] = idle ? 0 : time;
+	ret[at++] = MAX(bytes, 0);
+	ret[at] = MIN(bytes, 0);
+}
+
+void austin_labels(struct maker *m, int64_t pid, struct str thread, bool idle)
+{
+	make_number(m, LABEL_PID, pid, NO_UNIT);
+	make_label(m, LABEL_THREAD, thread);
+	if (idle)
+		make_label(m, STR("idle"), STR("true"));
+}
+
+void austin_duration(struct profile *p, struct str text)
+{
+	int64_t v;
+	if (take_i64(&text, &v) && v > 0 && !__builtin_mul_overflow(v, NS_PER_US, &v))
+		p->duration_ns = v;
+}
+
+/* ---- text ---- */
 
 struct austin {
 	struct maker *m;
-	enum mode mode;
+	enum austin_mode mode;
 	bool typed;
 	size_t number;
 	VEC(uint32_t) frames; /* of the line that is read, outermost first */
@@ -105,71 +154,42 @@ static void make_types(struct austin *a, const struct metrics *metrics)
 {
 	a->typed = true;
 	if (metrics->n == 3)
-		a->mode = MODE_FULL;
-	else if (a->mode == MODE_FULL)
-		a->mode = MODE_WALL;
-	if (a->mode != MODE_MEMORY && a->mode != MODE_CPU)
-		make_type(a->m, STR("wall"), STR("microseconds"));
-	if (a->mode == MODE_CPU || a->mode == MODE_FULL)
-		make_type(a->m, STR("cpu"), STR("microseconds"));
-	if (a->mode == MODE_MEMORY || a->mode == MODE_FULL) {
-		make_type(a->m, STR("alloc_space"), STR("bytes"));
-		make_type(a->m, STR("free_space"), STR("bytes"));
-	}
-}
-
-static void make_values(const struct austin *a, const struct metrics *metrics, int64_t values[4])
-{
-	int64_t bytes = metrics->v[metrics->n - 1];
-	size_t at = 0;
-	if (a->mode != MODE_MEMORY)
-		values[at++] = metrics->v[0];
-	if (a->mode == MODE_FULL)
-		values[at++] = metrics->v[1] ? 0 : metrics->v[0];
-	values[at++] = MAX(bytes, 0);
-	values[at] = MIN(bytes, 0);
+		a->mode = AUSTIN_FULL;
+	else if (a->mode == AUSTIN_FULL)
+		a->mode = AUSTIN_WALL;
+	austin_types(a->m, a->mode);
 }
 
 static void read_sample(struct austin *a, struct str line)
 {
 	struct metrics metrics;
 	struct str thread;
-	int64_t pid, values[4] = { 0 };
+	int64_t pid, values[AUSTIN_VALUES];
 	if (!cut_metrics(&line, &metrics) || !take_process(&line, &pid) || !take_thread(&line, &thread)) {
 		bad(a, "no sample (`P1;T1;file:function:line 5000`)");
 		return;
 	}
 	if (!a->typed)
 		make_types(a, &metrics);
-	if ((metrics.n == 3) != (a->mode == MODE_FULL)) {
+	if ((metrics.n == 3) != (a->mode == AUSTIN_FULL)) {
 		bad(a, "another number of metrics than before");
 		return;
 	}
 	make_stack(a, line);
-	make_number(a->m, LABEL_PID, pid, NO_UNIT);
-	make_label(a->m, LABEL_THREAD, thread);
-	if (a->mode == MODE_FULL && metrics.v[1])
-		make_label(a->m, STR("idle"), STR("true"));
-	make_values(a, &metrics, values);
+	bool idle = metrics.n == 3 && metrics.v[1];
+	austin_labels(a->m, pid, thread, idle);
+	austin_values(a->mode, metrics.v[0], idle, metrics.v[metrics.n - 1], values);
 	make_sample(a->m, values);
 }
 
 static void read_setting(struct austin *a, struct str line)
 {
 	struct str text = trim(str_from(line, 1));
-	int64_t v;
 	make_comment(a->m, text);
-	if (skip_word(&text, STR("mode:"))) {
-		text = trim(text);
-		a->mode = str_starts(text, STR("cpu"))      ? MODE_CPU
-		          : str_starts(text, STR("memory")) ? MODE_MEMORY
-		          : str_starts(text, STR("full"))   ? MODE_FULL
-		                                            : MODE_WALL;
-	} else if (skip_word(&text, STR("duration:"))) {
-		text = trim(text);
-		if (take_i64(&text, &v) && v > 0 && !__builtin_mul_overflow(v, NS_PER_US, &v))
-			a->m->p->duration_ns = v;
-	}
+	if (skip_word(&text, STR("mode:")))
+		a->mode = austin_mode_of(trim(text));
+	else if (skip_word(&text, STR("duration:")))
+		austin_duration(a->m->p, trim(text));
 }
 
 static void austin_done(struct austin *a)

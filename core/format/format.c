@@ -27,6 +27,7 @@
 
 const struct format *const formats[] = {
 	&format_jfr,
+	&format_mojo,
 	&format_pprof,
 	&format_otlp,
 	&format_otlp_json,

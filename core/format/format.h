@@ -99,6 +99,7 @@ extern const struct format format_contention; /* gperftools, and Go's mutex and 
 extern const struct format format_threads;    /* gperftools */
 extern const struct format format_callgrind;
 extern const struct format format_austin;
+extern const struct format format_mojo; /* Austin's binary one */
 extern const struct format format_firefox;
 extern const struct format format_trace_event;
 extern const struct format format_json; /* any of the JSON formats, where its first bytes do not tell */

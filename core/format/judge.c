@@ -6,9 +6,8 @@
 
 /* What else than a profile is written to a profiling database, and what its owner should do. */
 
-#define NOT_YET "not taken yet by this version; "
-
-#define MOJO "an Austin MOJO file: run `mojo2austin` and write its output"
+#define PSTATS "Python's cProfile statistics: they hold who called whom and no stacks; profile by py-spy or Austin, " \
+               "or convert them by `pyprof2calltree`"
 #define GO_TRACE "a Go execution trace: run `go tool trace -pprof=sched TRACE` and write its output"
 
 struct magic {
@@ -29,10 +28,6 @@ static const struct magic magics[] = {
 	                      "`jcmd PID JFR.start`, or by async-profiler"),
 	MAGIC("Nettrace\x14", ".NET nettrace: run `dotnet-trace convert --format speedscope`"),
 	MAGIC("memray\0", "a memray capture: memray cannot write its stacks for others; profile by py-spy or Austin"),
-	MAGIC("MOJ\1", MOJO),
-	MAGIC("MOJ\2", MOJO),
-	MAGIC("MOJ\3", MOJO),
-	MAGIC("MOJ\4", MOJO),
 	MAGIC("v8-version,", "a V8 log: run `node --prof-process`, or profile by --cpu-prof"),
 	MAGIC("desc: ", "a massif file: it holds snapshots of the heap, not samples; profile by callgrind, heaptrack "
 	                "or gperftools"),
@@ -147,6 +142,18 @@ static bool is_perfetto(struct slice head)
 	return n == 3;
 }
 
+/*
+ * Python's marshalled dictionary of which the first key is a tuple of three: a small one, or one whose size takes four
+ * bytes. The highest bit says that something may refer to it.
+ */
+static bool is_pstats(struct slice head)
+{
+	const uint8_t *p = head.data;
+	if (head.len < 6 || (p[0] & 0x7f) != '{')
+		return false;
+	return ((p[1] & 0x7f) == ')' && p[2] == 3) || ((p[1] & 0x7f) == '(' && !memcmp(p + 2, "\3\0\0", 4));
+}
+
 /* What /debug/pprof/cmdline answers: words with a zero byte between them. */
 static bool is_command_line(struct slice head)
 {
@@ -170,6 +177,8 @@ int judge_named(struct slice head, struct error *err)
 	}
 	if (is_perfetto(head))
 		return named(err, "a Perfetto trace: open it at ui.perfetto.dev, or convert it by `traceconv profile`");
+	if (is_pstats(head))
+		return named(err, PSTATS);
 	if (is_command_line(head))
 		return named(err, "a command line (/debug/pprof/cmdline), not a profile");
 	return judge_text(skip_space(head), err);

@@ -79,7 +79,7 @@ static bool location_is(const struct profile *p, uint32_t location, size_t line,
 {
 	const struct profile_location *l = &p->locations.v[location];
 	char address[32];
-	if (!l->n_lines || is_address(name))
+	if (!l->n_lines || (is_address(name) && l->address))
 		return str_eq(name, (struct str){ address, (size_t)snprintf(address, sizeof address, "0x%llx",
 		                                                            (unsigned long long)l->address) });
 	uint32_t f = p->lines.v[l->line_at + line].function;

@@ -412,7 +412,7 @@ static bool check(const struct profile *p, const char *format, json_t *facts, co
 		return check_jemalloc(p, facts, file);
 	if (!strcmp(format, "callgrind"))
 		return check_callgrind(p, facts, file);
-	if (!strcmp(format, "austin"))
+	if (!strcmp(format, "austin") || !strcmp(format, "mojo"))
 		return check_austin(p, facts, file);
 	return corpus_check(p, facts, file);
 }
@@ -470,7 +470,7 @@ static bool is_one_of(const char *format, const char *formats)
 	return strstr(formats, words);
 }
 
-#define KINDS "|speedscope|cpuprofile|heapprofile|legacy|jeheap|callgrind|austin|perf-script|"
+#define KINDS "|speedscope|cpuprofile|heapprofile|legacy|jeheap|callgrind|austin|mojo|perf-script|"
 
 static bool check_row(const char *dir, const char *line, bool all, size_t *checked)
 {
