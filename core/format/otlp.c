@@ -188,7 +188,7 @@ static int read_head_field(struct otlp *o, const struct pb_field *f)
 		h->payload_format = f->wire == PB_LEN ? f->bytes : h->payload_format;
 		return 0;
 	case PROFILE_PAYLOAD:
-		h->has_payload |= f->wire == PB_LEN && f->bytes.len;
+		h->payload = f->wire == PB_LEN ? f->bytes : h->payload;
 		return 0;
 	case PROFILE_NOTHING:
 		break;
@@ -351,7 +351,7 @@ static struct slice sub_message(struct slice message, uint32_t number)
 }
 
 /* From the widest to the narrowest: the last one of equal keys holds. */
-static int put_labels(struct otlp *o)
+int otlp_put_labels(struct otlp *o)
 {
 	struct slice resource = sub_message(o->resource_message, 1), scope = sub_message(o->scope_message, 1);
 	int e = put_key_values(o, resource, 1);
@@ -385,7 +385,7 @@ static int put_comments(struct otlp *o)
 		snprintf(text, sizeof text, "dropped_attributes_count=%llu", (unsigned long long)h->dropped);
 		make_comment(&o->maker, otlp_text(o, str_of(text)));
 	}
-	if (h->has_payload) {
+	if (h->payload.len) {
 		snprintf(text, sizeof text, "original_payload_format=%.*s",
 		         (int)MIN(h->payload_format.len, (size_t)100),
 		         h->payload_format.len ? (const char *)h->payload_format.data : "");
@@ -405,7 +405,7 @@ static int begin_profile(struct otlp *o)
 	o->gen++;
 	o->extras.n = 0;
 	int e = make_types(o);
-	e = e ? e : put_labels(o);
+	e = e ? e : otlp_put_labels(o);
 	e = e ? e : put_comments(o);
 	p->time_ns = (int64_t)o->head.time;
 	p->duration_ns = (int64_t)o->head.duration;
@@ -479,7 +479,7 @@ static int sort_members(struct otlp *o)
 
 static int hand_over(struct otlp *o)
 {
-	if (o->head.has_payload)
+	if (o->head.payload.len)
 		profile_warn(&o->decoded.profile, "the original payload is not kept beside what OTLP says");
 	return o->sink->take(o->sink->ctx, &o->decoded, o->err);
 }
@@ -519,6 +519,10 @@ static int decode_profile(struct otlp *o, struct slice profile)
 	}
 	e = e ? e : read_head(o, profile);
 	e = e ? e : sort_members(o);
+	if (!e && !o->members.n && o->head.payload.len) {
+		e = otlp_decode_payload(o);
+		return e && !o->sink_failed ? refused(o, e) : e;
+	}
 	return e ? refused(o, e) : decode_services(o);
 }
 

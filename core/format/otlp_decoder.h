@@ -33,8 +33,7 @@ struct otlp_head {
 	size_t n_types;
 	uint64_t time, duration, dropped;
 	int64_t period;
-	struct slice period_type, id, payload_format;
-	bool has_payload;
+	struct slice period_type, id, payload_format, payload;
 	struct otlp_numbers attributes, comments, locations;
 };
 
@@ -68,7 +67,7 @@ struct otlp {
 	struct otlp_sample sample;
 	VEC(struct otlp_member) members;
 	VEC(struct str) services; /* 0: the resource's */
-	bool scope_has_cpu, derives_cpu;
+	bool scope_has_cpu, derives_cpu, sink_failed;
 	struct slice resource_message, scope_message;
 	struct decoded decoded;
 	struct maker maker;
@@ -78,6 +77,11 @@ int otlp_read_units(struct otlp *o);
 int otlp_attribute(struct otlp *o, uint64_t i, struct otlp_attribute **ret);
 /* Adds a sample to the maker's profile: several where it has several times. */
 int otlp_put_sample(struct otlp *o, const struct otlp_sample *s);
+
+/* The labels and the service of the current profile, as the resource, the scope and itself have them. */
+int otlp_put_labels(struct otlp *o);
+/* Hands over what the current profile was before it was OTLP. An error is the sink's where sink_failed says so. */
+int otlp_decode_payload(struct otlp *o);
 
 /* "WHAT is ROW of N". */
 int otlp_beyond(struct otlp *o, const char *what, uint64_t row, enum otlp_table table);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/format/format.h"
+#include "core/wire/gz.h"
 #include "core/wire/pb.h"
 
 /*
@@ -297,6 +298,77 @@ static void test_samples_of_several_services_are_profiles(void **state)
 	assert_text(taken[2].service, "a");
 }
 
+/* A pprof of the stack main;work. */
+static void put_pprof(struct buf *out)
+{
+	static const char text[] = "main;work 12\n";
+	static const struct format_options opts;
+	struct profile p;
+	assert_int_equal(profile_init(&p, 1 << 20), 0);
+	assert_int_equal(format_folded.decode((struct slice){ (const uint8_t *)text, sizeof text - 1 }, &opts, &p, &err), 0);
+	assert_int_equal(pprof_encode(&p, out), 0);
+	profile_done(&p);
+}
+
+/* A profile of a service, that has samples or not, and this payload. */
+static int decode_with_payload(struct slice payload, bool samples)
+{
+	_buf_ struct buf name = BUF_INIT(64), value = BUF_INIT(64);
+	struct buf p;
+	put_dictionary();
+	pb_put_bytes(&value, 1, "cart", 4);
+	pb_put_bytes(&name, 1, "service.name", 12);
+	pb_put_buf(&name, 2, &value);
+	pb_put_buf(&resource, 1, &name);
+	begin_profile(&p, CPU, NANOSECONDS);
+	pb_put_bytes(&p, 9, "pprof", 5);
+	pb_put_bytes(&p, 10, (const char *)payload.data, payload.len);
+	if (samples)
+		add_sample(&p, 1, LIST(3), NO_LIST, NO_LIST);
+	end_profile(&p);
+	return decode(true);
+}
+
+static void test_a_payload_without_samples_is_the_profile(void **state)
+{
+	for (int packed = 0; packed < 2; packed++) {
+		_buf_ struct buf plain = BUF_INIT(1 << 16), gz = BUF_INIT(1 << 16);
+		put_pprof(&plain);
+		assert_int_equal(gz_compress(buf_slice(&plain), 6, &gz), 0);
+		teardown(state);
+		setup(state);
+		assert_int_equal(decode_with_payload(buf_slice(packed ? &gz : &plain), false), 0);
+		assert_int_equal(n_taken, 1);
+		assert_int_equal(taken[0].profile.n_samples, 1);
+		assert_int_equal(taken[0].profile.values.v[0], 12);
+		assert_text(taken[0].service, "cart");
+	}
+}
+
+static void test_samples_win_over_a_payload(void **state)
+{
+	_buf_ struct buf plain = BUF_INIT(1 << 16);
+	put_pprof(&plain);
+	assert_int_equal(decode_with_payload(buf_slice(&plain), true), 0);
+	assert_int_equal(n_taken, 1);
+	assert_int_equal(taken[0].profile.values.v[0], 3);
+	assert_int_equal(taken[0].profile.n_warnings, 1);
+}
+
+static void test_a_payload_that_is_no_profile_is_refused(void **state)
+{
+	static const char *const junk[] = { "PERFILE2 and so on", "\x1f\x8b", "FLR\1", "\x08" };
+	for (size_t i = 0; i < ARRAY_SIZE(junk); i++) {
+		teardown(state);
+		setup(state);
+		assert_int_equal(decode_with_payload((struct slice){ (const uint8_t *)junk[i], strlen(junk[i]) }, false), 0);
+		assert_int_equal(n_taken, 0);
+		assert_int_equal(n_refused, 1);
+		if (!strstr(refusal.text, "original payload"))
+			fail_msg("case %zu: %s", i, refusal.text);
+	}
+}
+
 static void put_any(struct buf *any, int kind)
 {
 	_buf_ struct buf inner = BUF_INIT(1 << 10), item = BUF_INIT(1 << 10);
@@ -459,6 +531,9 @@ int main(void)
 		TEST(test_counts_of_a_cpu_period_are_cpu_time),
 		TEST(test_cpu_beside_counts_is_not_made_again),
 		TEST(test_samples_of_several_services_are_profiles),
+		TEST(test_a_payload_without_samples_is_the_profile),
+		TEST(test_samples_win_over_a_payload),
+		TEST(test_a_payload_that_is_no_profile_is_refused),
 		TEST(test_attributes_of_all_types_are_labels),
 		TEST(test_integers_are_numbers_with_their_unit),
 		TEST(test_the_older_layout_is_told_apart),
