@@ -120,6 +120,7 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 	db->store = store;
 	db->log = opts->log;
 	db->sole_compactor = opts->sole_compactor;
+	db->elf_reader = opts->elf_reader;
 	db->uptime = opts->uptime;
 	db->uptime_ctx = opts->uptime_ctx;
 	db->log_lag_at = db_uptime(db) + NS_PER_MIN; /* one that only looks and ends says nothing */

@@ -26,6 +26,7 @@ struct db_options {
 	unsigned threads;         /* of the pool; 0: CPUs */
 	const struct log *log;    /* may be NULL; borrowed until db_close() */
 	bool sole_compactor;      /* the operator's promise that nobody else commits: no probe for exclusive creates */
+	const char *elf_reader;   /* for debug_read_apart(); borrowed; NULL: ELF files are read in this process */
 	int64_t (*uptime)(void *ctx); /* tests: what measures how old a view is; NULL: clock_boottime() */
 	void *uptime_ctx;
 };

@@ -143,7 +143,8 @@ int debuginfo_add(struct db *db, int fd, struct debuginfo *ret, struct error *er
 {
 	_buf_ struct buf stored = BUF_INIT(DEBUG_OBJECT_MAX);
 	struct debuginfo info = { 0 };
-	int r = debug_read(fd, &info.facts, &stored, err);
+	int r = db->elf_reader ? debug_read_apart(db->elf_reader, fd, &info.facts, &stored, err)
+	                       : debug_read(fd, &info.facts, &stored, err);
 	struct wanted w = { info.facts.build_id, info.facts.dwarf, false };
 	if (r == 0)
 		r = db_need_format(db, err);
@@ -156,10 +157,44 @@ int debuginfo_add(struct db *db, int fd, struct debuginfo *ret, struct error *er
 	if (r < 0)
 		return r;
 	info.known = w.found;
+	if (info.facts.note[0])
+		log_msg(db->log, LOG_LEVEL_WARNING, "symbols of %s: %s", info.facts.build_id, info.facts.note);
 	atomic_store(&db->debug.changed, true);
 	view_expire(db);
 	*ret = info;
 	return 0;
+}
+
+/* ---- removing ---- */
+
+struct found {
+	const char *id;
+	bool kinds[2];
+};
+
+static int on_found(void *ctx, const char *id, bool dwarf, const struct store_stat *st)
+{
+	struct found *f = ctx;
+	if (!strcmp(f->id, id))
+		f->kinds[dwarf] = true;
+	return 0;
+}
+
+/* A reader that still lists it and finds it gone takes it as not there. */
+int debuginfo_remove(struct db *db, const char *build_id, struct error *err)
+{
+	struct found f = { .id = build_id };
+	int r = debuginfo_list(db, on_found, &f, err);
+	if (r == 0 && !f.kinds[0] && !f.kinds[1])
+		return error_set(err, ERR_STORE_NOT_FOUND, "no symbols of this build id are stored");
+	for (int dwarf = 0; dwarf < 2 && r == 0; dwarf++) {
+		_free_ char *key = f.kinds[dwarf] ? key_debug(db->tenant, build_id, dwarf) : NULL;
+		if (f.kinds[dwarf])
+			r = key ? store_remove(db->store, key, err) : -ENOMEM;
+	}
+	atomic_store(&db->debug.changed, true);
+	view_expire(db);
+	return r;
 }
 
 /* ---- tables in memory ---- */

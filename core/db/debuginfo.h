@@ -25,6 +25,12 @@ int debuginfo_add(struct db *db, int fd, struct debuginfo *ret, struct error *er
 typedef int (*debuginfo_fn)(void *ctx, const char *build_id, bool dwarf, const struct store_stat *st);
 int debuginfo_list(struct db *db, debuginfo_fn fn, void *ctx, struct error *err);
 
+/*
+ * Removes what is stored of a build id (lower-case hex): its frames are bare again, in other processes within a minute.
+ * ERR_STORE_NOT_FOUND where nothing is.
+ */
+int debuginfo_remove(struct db *db, const char *build_id, struct error *err);
+
 /* Before the first of what follows: a view that does not know what there is finds out, once. Thread safe. */
 int view_need_debug(struct view *v, struct error *err);
 /* What a view knows: 0 where that is nothing, else a hash of it. */

@@ -226,6 +226,7 @@ struct db {
 	char *tenant;
 	struct pool *pool;
 	const struct log *log;
+	const char *elf_reader;
 	size_t query_memory;
 
 	pthread_mutex_t view_lock; /* guards view, and orders refreshes */

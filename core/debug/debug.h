@@ -16,6 +16,7 @@ struct debug_facts {
 	char build_id[2 * BUILD_ID_MAX + 1]; /* lower-case hex */
 	bool dwarf;                          /* else names of .symtab alone: neither lines nor inlined frames */
 	uint64_t functions, ranges, lines;   /* what the table has of them */
+	char note[200];                      /* what could not be read, and why; "" */
 };
 
 /*
@@ -23,6 +24,15 @@ struct debug_facts {
  * build id or no symbols; ERR_FORMAT_LIMIT where they are too many.
  */
 int debug_read(int fd, struct debug_facts *ret, struct buf *out, struct error *err);
+
+/*
+ * The same by a process of its own, which `PROGRAM read-elf` is: what crashes there, or takes too much of time or
+ * memory, is an error here. debug_read_child() is that process: it reads the file `in`, answers to `out`, and returns
+ * its exit status.
+ */
+#define DEBUG_READ_COMMAND "read-elf"
+int debug_read_apart(const char *program, int fd, struct debug_facts *ret, struct buf *out, struct error *err);
+int debug_read_child(int in, int out);
 
 /* A decoded table; immutable. */
 struct debug_table;

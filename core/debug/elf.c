@@ -42,6 +42,7 @@ struct reader {
 	VEC(struct segment) segments;
 	VEC(struct declared) declared; /* ascending */
 	uint64_t entries, entries_max; /* visited */
+	bool has_split;                /* units whose entries are in other files */
 	Dwarf_Files *files;            /* these of the current unit */
 	size_t n_files;
 	const char *directory;
@@ -367,6 +368,11 @@ static void read_lines(struct reader *r, Dwarf_Die *unit)
 	}
 }
 
+static bool is_split(uint8_t type)
+{
+	return type == DW_UT_skeleton || type == DW_UT_split_compile;
+}
+
 static void each_unit(struct reader *r, void (*fn)(struct reader *r, Dwarf_Die *unit))
 {
 	Dwarf_CU *cu = NULL;
@@ -375,6 +381,8 @@ static void each_unit(struct reader *r, void (*fn)(struct reader *r, Dwarf_Die *
 	while (!r->b.error && dwarf_get_units(r->dwarf, cu, &cu, NULL, &type, &unit, NULL) == 0)
 		if (type == DW_UT_compile || type == DW_UT_partial)
 			fn(r, &unit);
+		else if (is_split(type))
+			r->has_split = true;
 }
 
 static void unit_declared(struct reader *r, Dwarf_Die *unit)
@@ -406,6 +414,27 @@ static void read_dwarf(struct reader *r)
 		dwarf_end(r->dwarf);
 		r->dwarf = NULL;
 	}
+}
+
+/* ---- DWARF in other files ---- */
+
+/* What `dwz -m` put into a file for several: libdw finds it beside a file that has a name. */
+static bool lacks_common_file(struct reader *r, struct debug_facts *facts)
+{
+	const char *name;
+	const void *id;
+	if (!r->dwarf || dwelf_dwarf_gnu_debugaltlink(r->dwarf, &name, &id) <= 0 || dwarf_getalt(r->dwarf))
+		return false;
+	snprintf(facts->note, sizeof facts->note, "its DWARF is partly in %.60s (by dwz), which is not there: "
+	         "names of .symtab alone; add it where both are", name);
+	return true;
+}
+
+static void note_split(const struct reader *r, struct debug_facts *facts)
+{
+	if (r->has_split)
+		snprintf(facts->note, sizeof facts->note, "its DWARF is split into .dwo files, which are not read: "
+		         "names of .symtab alone for what is there; build it with -gno-split-dwarf");
 }
 
 /* ---- the file ---- */
@@ -509,11 +538,18 @@ static int read_all(struct reader *r, struct debug_facts *facts, struct error *e
 	find_segments(r);
 	read_symbols(r);
 	r->dwarf = dwarf_begin_elf(r->elf, DWARF_C_READ, NULL);
+	if (lacks_common_file(r, facts)) {
+		dwarf_end(r->dwarf);
+		r->dwarf = NULL;
+	}
 	if (r->dwarf)
 		read_dwarf(r);
+	note_split(r, facts);
 	facts->dwarf = r->dwarf != NULL;
 	if (r->b.error == ERR_FORMAT_MALFORMED)
 		return error_set(err, r->b.error, "its DWARF is malformed");
+	if (!r->b.error && !r->b.found.n && facts->note[0])
+		return error_set(err, ERR_FORMAT, "it has no .symtab, and %s", facts->note);
 	if (!r->b.error && !r->b.found.n)
 		return error_set(err, ERR_FORMAT, "it has no symbols: neither DWARF nor .symtab (was it stripped?)");
 	return 0;

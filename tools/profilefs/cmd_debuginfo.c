@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* profilefs debuginfo: symbols of native code, stored and listed. */
+/* profilefs debuginfo: symbols of native code, stored, listed and removed. */
 
 #include <fcntl.h>
 #include <string.h>
@@ -34,6 +34,18 @@ static int add(struct session *s, int argc, char **argv)
 	return fflush(stdout) ? EXIT_FAILED : rc;
 }
 
+static int take_away(struct session *s, int argc, char **argv)
+{
+	int rc = EXIT_DONE;
+	for (int i = optind; i < argc; i++) {
+		struct error err = { 0 };
+		int e = debuginfo_remove(s->db, argv[i], &err);
+		if (e)
+			rc = fail(argv[i], e, &err);
+	}
+	return rc;
+}
+
 static int on_listed(void *ctx, const char *build_id, bool dwarf, const struct store_stat *st)
 {
 	(void)ctx;
@@ -60,27 +72,29 @@ static int run_debuginfo(const struct command *self, int argc, char **argv)
 		if ((rc = common_option(self, &common, c, argv)) >= 0)
 			return rc;
 	const char *verb = optind < argc ? argv[optind] : "";
-	bool adds = !strcmp(verb, "add"), lists = !strcmp(verb, "ls");
-	optind += adds || lists;
+	bool adds = !strcmp(verb, "add"), lists = !strcmp(verb, "ls"), removes = !strcmp(verb, "rm");
+	optind += adds || lists || removes;
 	if ((rc = store_operand(self, &common, argc, argv)) >= 0)
 		return rc;
-	if (!adds && !lists)
-		return wrong_usage(self, "say add or ls before STORE");
-	if (adds ? optind == argc : optind < argc)
-		return adds ? wrong_usage(self, "which FILE is to be added?")
-		            : wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
-	if (session_open(&s, &common, adds ? SESSION_CREATE : SESSION_READ))
+	if (!adds && !lists && !removes)
+		return wrong_usage(self, "say add, ls or rm before STORE");
+	if (!lists && optind == argc)
+		return wrong_usage(self, adds ? "which FILE is to be added?" : "which BUILDID is to be removed?");
+	if (lists && optind < argc)
+		return wrong_usage(self, "\"%s\" is one operand too many", argv[optind]);
+	if (session_open(&s, &common, adds ? SESSION_CREATE : removes ? SESSION_WRITE : SESSION_READ))
 		return EXIT_FAILED;
-	return adds ? add(&s, argc, argv) : list(&s, common.store);
+	return adds ? add(&s, argc, argv) : removes ? take_away(&s, argc, argv) : list(&s, common.store);
 }
 
 const struct command cmd_debuginfo = {
 	.name = "debuginfo",
-	.synopsis = "add STORE FILE... | ls STORE",
-	.summary = "Stores the symbols of native code; lists which there are",
+	.synopsis = "add STORE FILE... | ls STORE | rm STORE BUILDID...",
+	.summary = "Stores the symbols of native code; lists and removes them",
 	.help = "  FILE is an ELF file with a build id: a program or library as it was built, or\n"
 	        "  what objcopy --only-keep-debug made of it. Frames that came without symbols, of\n"
 	        "  profiles that are stored already too, have names, lines (where there is DWARF)\n"
-	        "  and inlined calls from then on, in running mounts within a minute.\n\n",
+	        "  and inlined calls from then on, in running mounts within a minute.\n"
+	        "  rm takes the symbols of a build id away again: frames are what they came as.\n\n",
 	.run = run_debuginfo,
 };

@@ -41,6 +41,7 @@ static int open_db(struct mount *m, const struct log *log, struct store **ret_st
 		.cache_bytes = m->opts.mem,
 		.query_memory = m->opts.query_memory,
 		.log = log,
+		.elf_reader = ELF_READER,
 	};
 	struct common common = m->common;
 	common.store = m->store;

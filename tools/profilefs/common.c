@@ -216,6 +216,7 @@ int session_open(struct session *s, const struct common *c, enum session_mode mo
 		.query_memory = c->query_memory,
 		.log = &stderr_log,
 		.sole_compactor = c->sole_compactor,
+		.elf_reader = ELF_READER,
 	};
 
 	*s = (struct session){ 0 };

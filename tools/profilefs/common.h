@@ -30,6 +30,7 @@ int fail(const char *what, int code, const struct error *err);
 /* What the user can do about an error, as the end of its sentence; "" where the error says it all. */
 const char *advice(int code);
 /* Of a store that only a writer would make. */
+#define ELF_READER "/proc/self/exe" /* reads ELF files in a process of its own */
 #define NO_STORE "there is no store; `profilefs ingest` and `profilefs mount` make one"
 #define NO_SECRET "a secret is not taken on the command line, where others can read it; credentials come from the " \
 	"environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or from ~/.aws/credentials"

@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "../../core/debug/debug.h"
 #include "common.h"
 
 static const struct command *const commands[] = {
@@ -94,6 +96,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	const char *word = argv[1];
+	if (!strcmp(word, DEBUG_READ_COMMAND) && argc == 2)
+		return debug_read_child(STDIN_FILENO, STDOUT_FILENO);
 	if (!strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h"))
 		return help(argc, argv);
 	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
