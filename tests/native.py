@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 
+from shared import field, varint
+
 SOURCE = '''\
 volatile int sink;
 __attribute__((always_inline)) static inline int inner(int x)
@@ -64,20 +66,6 @@ def frames(name, address):
     """[(function, line)], innermost first."""
     lines = output('addr2line', '-i', '-f', '-e', name, hex(address)).splitlines()
     return [(f, int(re.sub(r' .*', '', at).rpartition(':')[2])) for f, at in zip(lines[::2], lines[1::2])]
-
-
-def varint(n):
-    out = b''
-    while n >= 0x80:
-        out += bytes([n & 0x7f | 0x80])
-        n >>= 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def profile(stacks, ids, at, path='/usr/bin/native'):

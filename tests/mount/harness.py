@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,33 +19,10 @@ import time
 import traceback
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[2]
-BASE = SOURCE / 'tests' / 'data' / 'base'
-ALL = bool(os.environ.get('PROFILEFS_ALL'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from shared import ALL, BAD_LOG, BASE, PROGRAM, SANITIZED, SOURCE, Skip, eventually, field, need, program, varint  # noqa: E402, F401
+
 DAY = '2026-11-22'
-BAD_LOG = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|stack smashing')
-
-
-class Skip(Exception):
-    pass
-
-
-def program():
-    name = os.environ.get('PROFILEFS')
-    if not name:
-        found = sorted(SOURCE.glob('build*/**/tools/profilefs'))
-        name = str(found[0]) if found else ''
-    return str(Path(name).resolve()) if name and os.access(name, os.X_OK) else None
-
-
-PROGRAM = program()
-SANITIZED = bool(PROGRAM) and bool(re.search(b'__[at]san_init', Path(PROGRAM).read_bytes()))  # its memory and speed say little
-
-
-def need(*tools):
-    missing = [t for t in tools if not shutil.which(t)]
-    if missing:
-        raise Skip('there is no ' + ' or '.join(missing))
 
 
 def need_root():
@@ -100,16 +76,6 @@ def error_of(call):
     except OSError as x:
         return x.errno
     return None
-
-
-def eventually(what, seconds=5.0, step=0.02):
-    end = time.monotonic() + seconds
-    while True:
-        value = what()
-        if value:
-            return value
-        assert time.monotonic() < end, f'not within {seconds} s'
-        time.sleep(step)
 
 
 # ---- mounts ----
@@ -245,21 +211,6 @@ class Mount:
 
 
 # ---- profiles ----
-
-def varint(n):
-    n &= (1 << 64) - 1
-    out = b''
-    while n > 127:
-        out += bytes([n & 127 | 128])
-        n >>= 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
 
 def pprof(stacks, at=None, types=(('cpu', 'nanoseconds'),), duration=10, period=10_000_000, compress=True):
     """A pprof of {'main;work': value or values}; `at` is a time in seconds."""

@@ -6,34 +6,15 @@ import os
 import re
 import signal
 import subprocess
-import time
+import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[2]
-BASE = SOURCE / 'tests' / 'data' / 'base'
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from shared import ALL, BAD_LOG, BASE, PROGRAM, SANITIZED, SOURCE, Skip, eventually, field, need, program, varint  # noqa: E402, F401
+
 DATA = SOURCE / 'tests' / 'data' / 'receive'
 ACCEPT = SOURCE / 'tests' / 'data' / 'format' / 'accept'
-ALL = bool(os.environ.get('PROFILEFS_ALL'))
-BAD_LOG = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed|stack smashing')
-
-
 os.environ['PATH'] += f':{SOURCE / "build" / "tools-ext"}'  # where tests/setup puts programs that it takes out of packages
-
-
-class Skip(Exception):
-    pass
-
-
-def program():
-    name = os.environ.get('PROFILEFS')
-    if not name:
-        found = sorted(SOURCE.glob('build*/**/tools/profilefs'))
-        name = str(found[0]) if found else ''
-    return str(Path(name).resolve()) if name and os.access(name, os.X_OK) else None
-
-
-PROGRAM = program()
-SANITIZED = bool(PROGRAM) and bool(re.search(b'__[at]san_init', Path(PROGRAM).read_bytes()))
 
 
 def run(*words, code=0):
@@ -121,13 +102,6 @@ class Receiver:
             assert not BAD_LOG.search(log), log[-5000:]
 
 
-def eventually(what, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f'not within {seconds} s'
-        time.sleep(0.02)
-
-
 # ---- the store ----
 
 def services(store='db'):
@@ -156,23 +130,6 @@ def sound(store='db'):
 
 
 # ---- profiles ----
-
-def varint(n):
-    out = bytearray()
-    n &= (1 << 64) - 1
-    while n > 0x7f:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    return bytes(out + bytes([n]))
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    if isinstance(value, str):
-        value = value.encode()
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
 
 def pprof(value=1, time_ns=1795348076000000000, name='work', type='cpu', unit='nanoseconds', duration=10**10, pad=0):
     """A pprof of one sample, with `pad` bytes of comment."""

@@ -3,9 +3,9 @@
 
 import contextlib
 import json
-import os
-import shutil
 import signal
+import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -14,14 +14,8 @@ import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from harness import PROGRAM, Receiver, Skip, cat, eventually, pprof, run
+from harness import PROGRAM, Receiver, cat, eventually, need, pprof, run
 from trust import make_certificate
-
-
-def tool(name):
-    if not shutil.which(name):
-        raise Skip(f'there is no {name}: tests/setup prometheus')
-    return name
 
 
 def set_rules(*rules):
@@ -60,7 +54,8 @@ def test_scraped():
         refused = r.ask('POST', '/rules.prom', b'')
         assert refused.status == 405 and refused.headers['allow'] == 'GET, HEAD', refused
         assert r.metrics()['profilefs_receive_requests_total{endpoint="rules",outcome="ok"}'] == 3
-        check = subprocess.run([tool('promtool'), 'check', 'metrics'], input=answer.text, capture_output=True, text=True)
+        need('promtool')
+        check = subprocess.run(['promtool', 'check', 'metrics'], input=answer.text, capture_output=True, text=True)
         assert check.returncode == 0 and not check.stderr, check
 
 
@@ -348,9 +343,7 @@ def test_who_sends():
 
 
 def test_tls():
-    if not shutil.which('openssl'):
-        raise Skip('there is no openssl')
-    import ssl
+    need('openssl')
     make_certificate('127.0.0.1')
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain('cert.pem', 'key.pem')
@@ -384,14 +377,14 @@ def test_for_ever():
 
 class Prometheus:
     def __init__(self, out_of_order='', name='prometheus'):
-        program = tool('prometheus')
+        need('prometheus')
         with open(f'{name}.yml', 'w') as f:
             f.write(f'storage: {{tsdb: {{out_of_order_time_window: {out_of_order}}}}}\n' if out_of_order else 'global: {}\n')
         for _ in range(3):  # somebody else may have got the port
-            with contextlib.closing(__import__('socket').create_server(('127.0.0.1', 0))) as s:
+            with contextlib.closing(socket.create_server(('127.0.0.1', 0))) as s:
                 self.port = s.getsockname()[1]
             self.log = open(f'{name}.log', 'ab')
-            self.p = subprocess.Popen([program, f'--config.file={name}.yml', f'--storage.tsdb.path={name}.data', '--web.enable-remote-write-receiver',
+            self.p = subprocess.Popen(['prometheus', f'--config.file={name}.yml', f'--storage.tsdb.path={name}.data', '--web.enable-remote-write-receiver',
                                        f'--web.listen-address=127.0.0.1:{self.port}', '--storage.tsdb.retention.time=10y'],
                                       stdout=self.log, stderr=self.log)
             if self.ready():

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import time
 
-from harness import PROTO, PUSH, Receiver, Skip, eventually, pprof, push, run, services
+from harness import PROTO, PUSH, Receiver, eventually, need, pprof, push, run, services
 
 
 def test_tokens():
@@ -48,8 +48,7 @@ def served_certificate(port):
 
 
 def test_tls_and_its_renewal():
-    if not shutil.which('openssl'):
-        raise Skip('there is no openssl')
+    need('openssl')
     make_certificate('one.example')
     with Receiver('--tls-cert', 'cert.pem', '--tls-key', 'key.pem') as r:
         grpc_port = int(r.grpc.split(':')[1])
