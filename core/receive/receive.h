@@ -32,7 +32,7 @@ struct receive_options {
 	uint64_t max_tenants;             /* 0: 100 */
 	struct receive_limits limits;
 	uint64_t memory;                  /* for bodies and profiles in flight; 0: 384 MiB */
-	unsigned threads;                 /* that decode and write; 0: 32 */
+	unsigned threads;                 /* that decode and write; 0: 128 */
 	bool no_compact;                  /* the stores of its tenants are not compacted in the background */
 	const struct relabel *relabel;    /* instead of the store's rules, borrowed; NULL */
 	int64_t grace;                    /* ns that a stop waits for what was accepted; 0: 30 s */

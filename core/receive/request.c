@@ -147,6 +147,8 @@ int request_body(struct request *rq, struct buf *to, const void *data, size_t n)
 		return -EINVAL;
 	rq->received += n;
 	atomic_fetch_add(&rq->r->metrics.bytes, n);
+	if (to == &rq->body && !to->len && rq->charged > n)
+		buf_reserve(to, rq->charged); /* it grows no more */
 	buf_put(to, data, n);
 	return buf_err(to) ? request_refuse_error(rq, -ENOMEM, NULL) : 0;
 }

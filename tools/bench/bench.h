@@ -9,6 +9,7 @@ int bench_gen(int argc, char **argv);
 int bench_run(int argc, char **argv);
 int bench_render(int argc, char **argv);
 int bench_ranges(int argc, char **argv);
+int bench_receive(int argc, char **argv);
 int bench_scale(int argc, char **argv);
 
 /* "bench: ..." on stderr. */

@@ -3,6 +3,7 @@
 /* profilefs receive: the servers that agents send to. */
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "../../core/receive/receive.h"
 #include "common.h"
 
+#define ARENAS 2 /* of malloc: with one or more a worker, half of the memory is what they keep for themselves */
 #define HTTP_DEFAULT "127.0.0.1:4040"
 #define GRPC_DEFAULT "127.0.0.1:4317"
 #define OTLP_HTTP_DEFAULT "127.0.0.1:4318"
@@ -221,6 +223,7 @@ static int serve(struct receive *in)
 	if (in->rules && read_rules(in->rules, &rules))
 		return EXIT_FAILED;
 	in->opts.relabel = rules;
+	mallopt(M_ARENA_MAX, ARENAS);
 	block_signals(&stop);
 	int e = store_open(in->common.store, &so, &store, &err);
 	if (e)
@@ -267,7 +270,7 @@ const struct command cmd_receive = {
 	        "      --no-compact         leaves compaction to others\n"
 	        "      --relabel FILE       relabelling rules (JSON) instead of the store's\n"
 	        "      --mem SIZE           for requests in flight (default: 384M)\n"
-	        "      --threads N          that decode and write (default: 32)\n"
+	        "      --threads N          that decode and write (default: 128)\n"
 	        "      --grace SECONDS      that a stop waits for what was accepted (default: 30)\n"
 	        "    of each tenant:\n"
 	        "      --max-body SIZE      of a request, as sent (default: 32M)\n"
