@@ -74,8 +74,8 @@ static void find_range(const struct query *q, int64_t *ret_from, int64_t *ret_to
 		from = MIN(from, s.from);
 		to = MAX(to, MAX(s.to, sat_add(s.point->time, 1)));
 	}
-	*ret_from = MAX(from, q->from);
-	*ret_to = MIN(to, q->to);
+	*ret_from = MAX(from, q->sel->from);
+	*ret_to = MIN(to, q->sel->to);
 }
 
 static int make_range(const struct query *q, struct steps *s, struct error *err)
@@ -111,8 +111,8 @@ static void touched(const struct query *q, const struct steps *s, int64_t *from,
                     size_t *ret_end)
 {
 	int64_t end = sat_add(s->from, s->n > (size_t)(INT64_MAX / s->step) ? INT64_MAX : (int64_t)s->n * s->step);
-	*from = MAX(MAX(*from, s->from), q->from);
-	*to = MIN(MIN(*to, end), q->to);
+	*from = MAX(MAX(*from, s->from), q->sel->from);
+	*to = MIN(MIN(*to, end), q->sel->to);
 	*ret_first = *ret_end = 0;
 	if (*from >= *to)
 		return;

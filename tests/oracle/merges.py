@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 
+import alone
 import exports
 import pprofpb
 import singles
@@ -616,6 +617,7 @@ def check_all(report, program, directory):
     check_numbers(report, program, directory)
     check_diffs(report, program, directory)
     exports.check_all(report, program, directory)
+    alone.check_all(report, program, base_items('caddy'), directory)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
     os.mkdir(fleet_directory)

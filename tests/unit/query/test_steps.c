@@ -94,6 +94,30 @@ static void test_values_are_spread_over_their_duration(void **state)
 	teardown(&f);
 }
 
+/* The millisecond of its id is where it is looked for, not the time that is asked about. */
+static void test_one_profile_is_spread_over_its_whole_duration(void **state)
+{
+	struct fixture f;
+	const struct point *points;
+	size_t n;
+	setup(&f);
+	WRITE(&f, .time = T0 + 10 * SECOND, .duration = 10 * SECOND, .samples = "a 1000\n");
+	WRITE(&f, .time = T0 + 20 * SECOND, .duration = 10 * SECOND, .samples = "a 70\n");
+	struct query *all = ask(&f, by_step("cpu", 15 * SECOND));
+	assert_int_equal(query_points(all, NULL, &points, &n, NULL), 0);
+	struct selection *sel = by_step("cpu", 15 * SECOND);
+	sel->has_id = true;
+	sel->id = points[0].id;
+	struct query *q = ask(&f, sel);
+	const struct steps *s = steps_of(q);
+	assert_int_equal(s->n, 2);
+	assert_near(s->v[0].sum, 500);
+	assert_near(s->v[1].sum, 500);
+	query_unref(q);
+	query_unref(all);
+	teardown(&f);
+}
+
 static void test_the_first_total_is_in_no_rate(void **state)
 {
 	struct fixture f;
@@ -253,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_rates_do_not_depend_on_the_step),
 		cmocka_unit_test(test_gaps_are_not_zeros),
 		cmocka_unit_test(test_values_are_spread_over_their_duration),
+		cmocka_unit_test(test_one_profile_is_spread_over_its_whole_duration),
 		cmocka_unit_test(test_the_first_total_is_in_no_rate),
 		cmocka_unit_test(test_instants_are_averages),
 		cmocka_unit_test(test_groups),
