@@ -224,7 +224,8 @@ const tests = {
 		assert.ok(await count(page, '*') <= 8000);
 		const loaded = await page.evaluate(() => performance.now());
 		const zooms = await resultsOf(page, 6, async (i) => {
-			const rects = Array.from(document.querySelectorAll('.frames rect')).filter((e) => Number(e.getAttribute('width')) > 100);
+			const rects = Array.from(document.querySelectorAll('.frames rect'))
+				.filter((e) => Number(e.getAttribute('width')) > 100);
 			const begin = performance.now();
 			rects[i % 2 ? 0 : 3].dispatchEvent(new MouseEvent('click', { bubbles: true }));
 			const work = performance.now() - begin;
@@ -232,8 +233,8 @@ const tests = {
 			return { work, frame: performance.now() - begin, elements: document.querySelectorAll('*').length };
 		});
 		const least = (key) => Math.min(...zooms.map((zoom) => zoom[key])).toFixed(1);
-		console.log(`# flamegraph.svg, 100,000 frames: loaded ${loaded.toFixed(0)} ms, zoom ${least('work')} ms, with its frame ` +
-			`${least('frame')} ms; ${await machine(page)}`);
+		console.log(`# flamegraph.svg, 100,000 frames: loaded ${loaded.toFixed(0)} ms, zoom ${least('work')} ms, ` +
+			`with its frame ${least('frame')} ms; ${await machine(page)}`);
 		for (const zoom of zooms)
 			assert.ok(zoom.elements <= 8000, `${zoom.elements} elements`);
 		await page.close();

@@ -208,8 +208,9 @@ const tests = {
 			return { work, frame: performance.now() - begin, ...drawn };
 		});
 		const least = (key) => Math.min(...zooms.map((zoom) => zoom[key])).toFixed(1);
-		console.log(`# flamegraph.html, 100,000 frames: loaded ${loaded.toFixed(0)} ms (parsed and run in ${parsed.toFixed(0)}), ` +
-			`zoom ${least('work')} ms, with its frame ${least('frame')} ms, of ${zooms[0].rects} boxes; ${await machine(page)}`);
+		console.log(`# flamegraph.html, 100,000 frames: loaded ${loaded.toFixed(0)} ms ` +
+			`(parsed and run in ${parsed.toFixed(0)}), zoom ${least('work')} ms, with its frame ${least('frame')} ms, ` +
+			`of ${zooms[0].rects} boxes; ${await machine(page)}`);
 		assert.equal(first.grounds, 1, 'drawn once when it opens');
 		for (const zoom of zooms) {
 			assert.equal(zoom.grounds, 1, 'drawn once');

@@ -11,6 +11,7 @@ int bench_render(int argc, char **argv);
 int bench_ranges(int argc, char **argv);
 int bench_receive(int argc, char **argv);
 int bench_scale(int argc, char **argv);
+int bench_beside(int argc, char **argv);
 
 /* "bench: ..." on stderr. */
 void complain(const char *fmt, ...) _printf_(1, 2);

@@ -31,7 +31,10 @@ int main(int argc, char **argv)
 		return bench_scale(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "receive"))
 		return bench_receive(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "beside"))
+		return bench_beside(argc - 1, argv + 1);
 	complain("usage: bench gen [options] DIR | bench run [options] DIR | bench render [--nodes N] | "
-	         "bench ranges [options] | bench scale [options] | bench receive [options] DIR");
+	         "bench ranges [options] | bench scale [options] | bench receive [options] DIR | "
+	         "bench beside [options] DIR");
 	return 2;
 }

@@ -318,6 +318,35 @@ int query_renderings(struct run *r, const char *service, unsigned hours)
 	return e;
 }
 
+static int find_least_cpu(void *arg)
+{
+	struct asked *a = arg;
+	struct error err = { 0 };
+	struct series_of cpu = { 0 };
+	int e = open_all(a, &err);
+	for (unsigned i = 0; !e && i <= a->run->runs; i++) {
+		struct stopwatch start = stopwatch_start();
+		e = ask(a, &err);
+		if (i)
+			series_add(&cpu, (double)stopwatch_read(&start).cpu / 1e6);
+	}
+	series_median(&cpu);
+	a->run->shared->least_cpu = cpu.v[0];
+	db_closep(&a->db);
+	store_freep(&a->store);
+	if (e)
+		complain("%s of %s: %s", a->spec->name, a->spec->service, error_text(&err, e));
+	return e;
+}
+
+int query_least_cpu(struct run *r, const struct rendering *rendering, const char *service, double *ret_ms)
+{
+	struct spec s = { Q_RENDER, rendering->name, rendering, service, 1, NULL };
+	int e = in_child(find_least_cpu, &(struct asked){ .run = r, .spec = &s });
+	*ret_ms = r->shared->least_cpu;
+	return e;
+}
+
 int phase_query(void *arg)
 {
 	struct run *r = arg;

@@ -3,6 +3,7 @@
 
 /* The phases of `bench run`; each is run in a process of its own and prints its figures. */
 
+#include "../../core/render/render.h"
 #include "dataset.h"
 
 struct run {
@@ -12,7 +13,7 @@ struct run {
 	const char *match;    /* only queries whose "NAME SERVICE HOURS" holds this; NULL: all */
 	unsigned threads, runs;
 	struct shared {
-		double floor_rate, cold;
+		double floor_rate, cold, least_cpu;
 	} *shared; /* with the children */
 };
 
@@ -22,6 +23,17 @@ int phase_compact(void *run); /* after ingest, until nothing is left to merge */
 int phase_stored(void *run);
 int phase_ack(void *run);    /* a lone write */
 int phase_query(void *run);  /* forks a child per query */
+
+#define NODES_MAX 1000000
+
+/* Makes a store with one profile of a service, type cpu, whose call tree has as many nodes. Runs in a child. */
+int nodes_store(const char *store, char *service, int64_t nodes);
+
+/* The end of the hour that nodes_store()'s profile lies in. */
+int64_t nodes_end(void);
+
+/* CPU ms of one file over the last hour, in a process that runs already: planned, read and rendered anew; the least. */
+int query_least_cpu(struct run *r, const struct rendering *rendering, const char *service, double *ret_ms);
 
 /* All renderings of one service (NULL: all) over the last hours; forks a child per query. */
 int query_renderings(struct run *r, const char *service, unsigned hours);

@@ -12,7 +12,6 @@
 #include "measure.h"
 #include "phases.h"
 
-#define NODES_MAX 1000000
 #define DEPTH_MAX 64
 #define FUNCTIONS 20011
 #define START (1795345080 * NS_PER_S)
@@ -59,24 +58,30 @@ static void nodes_fold(const struct nodes *t, struct buf *out)
 	}
 }
 
+struct wanted_store {
+	const char *path;
+	char *service;
+	int64_t nodes;
+};
+
 static int make_store(void *arg)
 {
-	struct run *r = arg;
+	const struct wanted_store *wanted = arg;
 	_cleanup_(store_freep) struct store *store = NULL;
 	_cleanup_(db_closep) struct db *db = NULL;
 	_buf_ struct buf text = BUF_INIT((size_t)512 << 20);
-	struct target target = { .service = r->data.v[0].service, .type = "cpu", .unit = "nanoseconds" };
+	struct target target = { .service = wanted->service, .type = "cpu", .unit = "nanoseconds" };
 	struct ingest_options io = { .target = &target, .name = "nodes.txt", .mtime = START };
 	struct ingest_result result;
 	struct error err = { 0 };
 	struct nodes t;
-	int e = nodes_make(&t, (uint32_t)r->data.v[0].total_cpu);
+	int e = nodes_make(&t, (uint32_t)wanted->nodes);
 	if (!e)
 		nodes_fold(&t, &text);
 	free(t.parent);
 	free(t.depth);
 	if (!e)
-		e = buf_err(&text) ?: store_open(r->store, &(struct store_options){ .create = true }, &store, &err);
+		e = buf_err(&text) ?: store_open(wanted->path, &(struct store_options){ .create = true }, &store, &err);
 	if (!e)
 		e = db_open(store, &(struct db_options){ 0 }, &db, &err);
 	if (!e)
@@ -84,6 +89,16 @@ static int make_store(void *arg)
 	if (e)
 		complain("%s", error_text(&err, e));
 	return e;
+}
+
+int nodes_store(const char *store, char *service, int64_t nodes)
+{
+	return in_child(make_store, &(struct wanted_store){ store, service, nodes });
+}
+
+int64_t nodes_end(void)
+{
+	return time_floor(START, NS_PER_HOUR) + NS_PER_HOUR;
 }
 
 static bool parse(int argc, char **argv, int64_t *ret_nodes, struct run *ret)
@@ -111,7 +126,7 @@ int bench_render(int argc, char **argv)
 {
 	char store[] = "/tmp/profilefs-bench.XXXXXX", service[] = "nodes";
 	struct recorded one = { .service = service, .start = START, .is_cpu = true };
-	struct run r = { .data = { .v = &one, .n = 1, .end = time_floor(START, NS_PER_HOUR) + NS_PER_HOUR } };
+	struct run r = { .data = { .v = &one, .n = 1, .end = nodes_end() } };
 	if (!parse(argc, argv, &one.total_cpu, &r)) {
 		complain("usage: bench render [--nodes N] [--runs N] [--match FILE], N up to %d", NODES_MAX);
 		return 2;
@@ -123,7 +138,7 @@ int bench_render(int argc, char **argv)
 		complain("%s: %s", store, strerror(errno));
 		return 1;
 	}
-	int e = in_child(make_store, &r);
+	int e = nodes_store(store, service, one.total_cpu);
 	if (!e)
 		e = query_renderings(&r, service, 1);
 	folder_remove(store);

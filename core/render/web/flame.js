@@ -337,8 +337,8 @@ function flushFragment() {
 }
 
 /*
- * push: Back undoes it. A browser takes as long for a new address as for drawing: so the drawing goes first. What follows
- * a step that Back undoes is part of it.
+ * push: Back undoes it. A browser takes as long for a new address as for drawing: so the drawing goes first. What
+ * follows a step that Back undoes is part of it.
  */
 function writeFragment(parts, push) {
 	if (push)

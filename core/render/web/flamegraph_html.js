@@ -147,7 +147,8 @@ const CALLER = 0, OTHERS = 1, FRAME = 2;
 
 /* What is drawn with; system colours where the user asks for them. */
 function inks() {
-	const dark = isDark(), kind = dark ? "dark" : "light", frames = state.byValue && !compares ? HEAT[kind] : palettes[kind];
+	const dark = isDark(), kind = dark ? "dark" : "light";
+	const frames = state.byValue && !compares ? HEAT[kind] : palettes[kind];
 	if (forced.matches)
 		return { ground: "Canvas", text: "CanvasText", edge: "CanvasText", hitText: "HighlightText", focus: "Highlight",
 			edges: EDGES.light, fills: ["Canvas", "Canvas", ...frames.map(() => "Canvas"), "Highlight"] };
@@ -290,8 +291,8 @@ function eachInSight(fn) {
 }
 
 /*
- * Boxes begin and end on pixels of the screen, and one that lies between two of them is not drawn, unless it is a hit: so
- * a row has no more of them than pixels. Those of one fill are drawn together: setting a fill costs more than a box.
+ * Boxes begin and end on pixels of the screen, and one that lies between two of them is not drawn, unless it is a hit:
+ * so a row has no more of them than pixels. Those of one fill are drawn together: setting a fill costs more than a box.
  */
 function drawBoxes(ratio) {
 	const rects = ink.fills.map(() => []), tall = Math.round((ROW - 1) * ratio), hits = rects.length - 1;
