@@ -222,8 +222,8 @@ static int choose_hour(struct beside *b)
 			return -ENOMEM;
 		}
 	}
-	snprintf(b->selection, sizeof b->selection, "%.100s/%s--%s/cpu", b->run.service, time_format_compact(from, begin),
-	         time_format_compact(d->end, end));
+	snprintf(b->selection, sizeof b->selection, "%.100s/%s--%s/cpu", b->run.service,
+	         time_format_compact(from, begin), time_format_compact(d->end, end));
 	return 0;
 }
 
