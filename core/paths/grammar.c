@@ -399,7 +399,7 @@ bool grammar_renders(enum place at, const struct selection *sel, const struct re
 	case PLACE_BASE:
 		return r->where & RENDER_VS;
 	case PLACE_BY:
-		return sel->type && (r->where & RENDER_BY) && (!sel->baseline || (r->where & RENDER_VS));
+		return sel->type && (r->where & RENDER_BY) && !sel->baseline;
 	default:
 		return false;
 	}

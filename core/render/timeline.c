@@ -9,6 +9,9 @@
  * The series as lines: the rate (of states: the average) of each step. Inside by-LABEL a line for each of the ten
  * greatest values and one for the rest together. Where nothing covers a step a line is broken. More steps than the
  * picture can show are gathered: the average of those that are covered.
+ *
+ * Under vs there are two lines, the selection's and the baseline's. Where their times differ, as with today and yesterday,
+ * the baseline is moved so that both begin at the same place; the head says by how much.
  */
 
 #define WIDTH 1200
@@ -50,8 +53,10 @@ struct line {
 struct timeline {
 	struct query *q;
 	struct buf *out;
-	const struct steps *steps;
-	size_t per, n_columns; /* steps per column */
+	const struct steps *steps, *before; /* before: the baseline's; NULL: none */
+	int64_t moved;         /* the baseline's times, by this */
+	int64_t from, step;    /* of the columns */
+	size_t n_columns;
 	struct line *lines;
 	size_t n_lines;
 	double greatest, least; /* of all, and 0 */
@@ -69,21 +74,59 @@ static double clamped(double rate)
 	return fmin(fmax(rate, -RATE_MAX), RATE_MAX);
 }
 
-/* Adds a group's rates to a line, column by column. */
-static void add_group(const struct timeline *t, struct line *line, size_t group)
+static int64_t move_time(int64_t t, int64_t by)
 {
-	const struct step *v = &t->steps->v[group * t->steps->n];
-	for (size_t c = 0; c < t->n_columns; c++) {
-		double sum = 0;
-		size_t n = 0;
-		for (size_t i = c * t->per; i < MIN((c + 1) * t->per, t->steps->n); i++) {
-			sum += v[i].covered ? v[i].rate : 0;
-			n += v[i].covered;
-		}
-		if (n)
-			line->v[c] = clamped((isnan(line->v[c]) ? 0 : line->v[c]) + sum / (double)n);
+	int64_t to;
+	return __builtin_add_overflow(t, by, &to) ? (by < 0 ? INT64_MIN : INT64_MAX) : to;
+}
+
+/* from + n * step, at most INT64_MAX. */
+static int64_t after_steps(int64_t from, size_t n, int64_t step)
+{
+	int64_t offset, at;
+	if (__builtin_mul_overflow((int64_t)n, step, &offset) || __builtin_add_overflow(from, offset, &at))
+		return INT64_MAX;
+	return at;
+}
+
+static int64_t time_at(const struct timeline *t, size_t column)
+{
+	return after_steps(t->from, column, t->step);
+}
+
+/* What a group's covered steps have in a column, and for how much of it: the rest stands for nothing. */
+struct share {
+	double rate, covered;
+};
+
+static struct share share_of(const struct timeline *t, const struct steps *s, const struct step *v, int64_t moved,
+                             size_t column)
+{
+	struct share sum = { 0 };
+	int64_t begin = time_at(t, column), end = column + 1 < t->n_columns ? time_at(t, column + 1) : INT64_MAX;
+	int64_t at = move_time(s->from, moved);
+	size_t i = begin > at ? (size_t)(((uint64_t)begin - (uint64_t)at) / (uint64_t)s->step) : 0;
+	for (; i < s->n; i++) {
+		int64_t from = after_steps(at, i, s->step), to = after_steps(at, i + 1, s->step);
+		if (from >= end)
+			break;
+		double length = (double)(MIN(to, end) - MAX(from, begin));
+		sum.rate += v[i].covered ? v[i].rate * length : 0;
+		sum.covered += v[i].covered ? length : 0;
 	}
-	line->total += (double)t->steps->totals[group];
+	return sum;
+}
+
+/* Adds a group's rates to a line, column by column. */
+static void add_group(const struct timeline *t, struct line *line, const struct steps *s, size_t group, int64_t moved)
+{
+	const struct step *v = &s->v[group * s->n];
+	for (size_t c = 0; c < t->n_columns; c++) {
+		struct share sum = share_of(t, s, v, moved, c);
+		if (sum.covered > 0)
+			line->v[c] = clamped((isnan(line->v[c]) ? 0 : line->v[c]) + sum.rate / sum.covered);
+	}
+	line->total += (double)s->totals[group];
 }
 
 static int line_init(const struct timeline *t, struct line *line, struct str name)
@@ -105,6 +148,17 @@ static int by_size(const void *a, const void *b)
 	return x->size != y->size ? CMP(y->size, x->size) : CMP(x->group, y->group);
 }
 
+/* All groups of one side together. */
+static int add_side(struct timeline *t, struct str name, const struct steps *s, int64_t moved)
+{
+	struct line *line = &t->lines[t->n_lines++];
+	if (line_init(t, line, name) < 0)
+		return -ENOMEM;
+	for (size_t g = 0; s->n && g < s->n_groups; g++)
+		add_group(t, line, s, g, moved);
+	return 0;
+}
+
 static int make_lines(struct timeline *t)
 {
 	const struct steps *s = t->steps;
@@ -112,6 +166,8 @@ static int make_lines(struct timeline *t)
 	t->lines = calloc(LINES + 1, sizeof *t->lines);
 	if (!order || !t->lines)
 		return -ENOMEM;
+	if (t->before)
+		return add_side(t, STR("selection"), s, 0) ?: add_side(t, STR("baseline"), t->before, t->moved);
 	for (size_t g = 0; g < s->n_groups; g++)
 		order[g] = (struct ranked){ g, fabs((double)s->totals[g]) };
 	qsort(order, s->n_groups, sizeof *order, by_size);
@@ -119,7 +175,7 @@ static int make_lines(struct timeline *t)
 		size_t at = MIN(i, (size_t)LINES);
 		if (at == t->n_lines && line_init(t, &t->lines[t->n_lines++], s->groups[order[i].group]) < 0)
 			return -ENOMEM;
-		add_group(t, &t->lines[at], order[i].group);
+		add_group(t, &t->lines[at], s, order[i].group, 0);
 		t->lines[at].others += at == LINES;
 	}
 	return 0;
@@ -171,15 +227,6 @@ static double column_width(const struct timeline *t)
 static double y_of(const struct timeline *t, double v)
 {
 	return TOP + PLOT - (v - t->least) / (t->greatest - t->least) * PLOT;
-}
-
-static int64_t time_at(const struct timeline *t, size_t column)
-{
-	int64_t offset, at;
-	if (__builtin_mul_overflow((int64_t)(column * t->per), t->steps->step, &offset) ||
-	    __builtin_add_overflow(t->steps->from, offset, &at))
-		return INT64_MAX;
-	return at;
 }
 
 /* ---- the plot ---- */
@@ -236,9 +283,8 @@ static void put_tick(const struct timeline *t, size_t column, int32_t *day)
 /* At round times where columns begin at them, else at every so many columns. */
 static void put_time_axis(const struct timeline *t)
 {
-	int64_t step = t->steps->step * (int64_t)t->per;
-	int64_t tick = heat_nice_step((uint64_t)time_at(t, t->n_columns) - (uint64_t)t->steps->from, 11);
-	bool round = tick >= step && tick % step == 0;
+	int64_t tick = heat_nice_step((uint64_t)time_at(t, t->n_columns) - (uint64_t)t->from, 11);
+	bool round = tick >= t->step && tick % t->step == 0;
 	size_t every = (t->n_columns + 9) / 10;
 	int32_t day = INT32_MIN;
 	for (size_t c = 0; c < t->n_columns; c++)
@@ -305,7 +351,7 @@ static void put_line_name(const struct timeline *t, const struct line *line)
 	if (line->others) {
 		put_grouped(t->out, line->others);
 		buf_puts(t->out, line->others == 1 ? " other" : " others");
-	} else if (query_selection(t->q)->by) {
+	} else if (query_selection(t->q)->by || t->before) {
 		struct str name = { line->name.s, utf8_cut(line->name, 200) };
 		xml_escape(t->out, name.len ? name : STR("(none)"));
 	} else {
@@ -356,16 +402,57 @@ static void put_legend(const struct timeline *t)
 
 /* ---- the document ---- */
 
+static void put_counts(const struct timeline *t, struct buf *out)
+{
+	struct query *base = query_baseline(t->q);
+	uint64_t n = query_info(t->q)->profiles;
+	put_grouped(out, n);
+	if (base) {
+		buf_puts(out, " and ");
+		n = query_info(base)->profiles;
+		put_grouped(out, n);
+	}
+	buf_puts(out, n == 1 ? " profile, " : " profiles, ");
+}
+
+static void put_rates(const struct timeline *t, struct buf *out)
+{
+	buf_puts(out, t->instant ? "averages of " : "rates of ");
+	put_decimal(out, (double)t->step / 1e9, 3);
+	buf_puts(out, t->step > t->steps->step && t->steps->n ? " s (steps gathered to stay drawable)" : " s");
+}
+
+/* "2 days", "90 min" */
+static void put_span(struct buf *out, uint64_t ns)
+{
+	uint64_t unit = ns % NS_PER_DAY == 0 ? NS_PER_DAY : ns % NS_PER_MIN == 0 ? NS_PER_MIN : NS_PER_S;
+	put_decimal(out, (double)ns / (double)unit, 3);
+	buf_puts(out, unit == NS_PER_DAY ? ns == unit ? " day" : " days" : unit == NS_PER_MIN ? " min" : " s");
+}
+
 static void put_summary(const struct timeline *t, struct buf *out)
 {
-	put_grouped(out, query_info(t->q)->profiles);
-	buf_puts(out, query_info(t->q)->profiles == 1 ? " profile, " : " profiles, ");
+	put_counts(t, out);
 	put_picture_range(out, t->q);
-	if (!t->n_columns)
+	if (!t->n_columns || t->before)
 		return;
-	buf_puts(out, t->instant ? ", averages of " : ", rates of ");
-	put_decimal(out, (double)t->steps->step / 1e9 * (double)t->per, 3);
-	buf_puts(out, t->per > 1 ? " s (steps gathered to stay drawable)" : " s");
+	buf_puts(out, ", ");
+	put_rates(t, out);
+}
+
+/* Under vs, whose first line is full of times. */
+static void put_second_line(const struct timeline *t)
+{
+	if (!t->n_columns || !t->before)
+		return;
+	buf_printf(t->out, "<text class=\"m q\" x=\"%d\" y=\"60\">", WIDTH / 2);
+	put_rates(t, t->out);
+	if (t->moved) {
+		buf_puts(t->out, "; the baseline is shown ");
+		put_span(t->out, magnitude(t->moved));
+		buf_puts(t->out, t->moved > 0 ? " later than it was" : " earlier than it was");
+	}
+	buf_puts(t->out, "</text>\n");
 }
 
 static void put_head(const struct timeline *t)
@@ -373,7 +460,7 @@ static void put_head(const struct timeline *t)
 	_buf_ struct buf summary = BUF_INIT((size_t)1 << 20);
 	put_summary(t, &summary);
 	struct str s = { (const char *)summary.data, summary.len };
-	struct svg_head head = { WIDTH, t->height, t->n_columns ? &web_grid_js : NULL };
+	struct svg_head head = { WIDTH, t->height, t->n_columns && !t->before ? &web_grid_js : NULL };
 	put_svg_head(t->out, &head, t->q, "timeline", s);
 	buf_puts(t->out, "<style>\n");
 	buf_puts(t->out, picture_style);
@@ -387,6 +474,7 @@ static void put_head(const struct timeline *t)
 	buf_printf(t->out, "</text>\n<text class=\"m q\" x=\"%d\" y=\"42\">", WIDTH / 2);
 	buf_put(t->out, s.s, s.len);
 	buf_puts(t->out, "</text>\n");
+	put_second_line(t);
 }
 
 static int put_selector(const struct timeline *t)
@@ -396,9 +484,9 @@ static int put_selector(const struct timeline *t)
 		return -ENOMEM;
 	for (size_t g = 0; g < t->steps->n_groups; g++)
 		for (size_t i = 0; i < t->steps->n; i++)
-			counts[i / t->per] += t->steps->v[g * t->steps->n + i].profiles;
-	struct grid grid = { LEFT, column_width(t), TOP, t->bottom, t->n_columns, t->steps->from,
-		             t->steps->step * (int64_t)t->per, NULL, counts, "profiles begin here",
+			counts[(int64_t)i * t->steps->step / t->step] += t->steps->v[g * t->steps->n + i].profiles;
+	struct grid grid = { LEFT, column_width(t), TOP, t->bottom, t->n_columns, t->from,
+		             t->step, NULL, counts, "profiles begin here",
 		             query_selection(t->q)->by ? "../" : "" };
 	put_grid(t->out, &grid, TOP - 12);
 	put_svg_script(t->out, &web_grid_js);
@@ -419,18 +507,59 @@ static int put_plot(struct timeline *t)
 	put_time_axis(t);
 	put_lines(t);
 	put_legend(t);
-	return put_selector(t);
+	return t->before ? 0 : put_selector(t);
+}
+
+/* ---- what of time is shown ---- */
+
+/* Both begin at the same place where both say when they begin. */
+static int64_t baseline_move(struct query *q)
+{
+	const struct selection *s = query_selection(q), *base = query_selection(query_baseline(q));
+	int64_t moved;
+	bool bounded = s->from != TIME_MIN && base->from != TIME_MIN;
+	return bounded && !__builtin_sub_overflow(s->from, base->from, &moved) ? moved : 0;
+}
+
+/* Columns of one step, or of so many that they can be drawn, over both sides. */
+static void choose_columns(struct timeline *t)
+{
+	const struct steps *s = t->steps->n || !t->before ? t->steps : t->before;
+	if (!s->n)
+		return;
+	t->from = move_time(s->from, s == t->before ? t->moved : 0);
+	t->step = s->step;
+	int64_t to = after_steps(t->from, s->n, s->step);
+	if (t->before && t->before->n) {
+		int64_t from = move_time(t->before->from, t->moved);
+		t->step = MAX(t->step, t->before->step);
+		to = MAX(to, after_steps(from, t->before->n, t->before->step));
+		t->from = MIN(t->from, from);
+	}
+	uint64_t n = ((uint64_t)to - (uint64_t)t->from - 1) / (uint64_t)t->step + 1;
+	uint64_t per = MAX((n + COLUMNS_MAX - 1) / COLUMNS_MAX, (uint64_t)1);
+	t->step *= (int64_t)per;
+	t->n_columns = (size_t)((n + per - 1) / per);
+}
+
+static int read_steps(struct timeline *t, const struct cancel *cancel, struct error *err)
+{
+	struct query *base = query_baseline(t->q);
+	int e = query_steps(t->q, cancel, &t->steps, err);
+	if (e < 0 || !base)
+		return e;
+	t->moved = baseline_move(t->q);
+	return query_steps(base, cancel, &t->before, err);
 }
 
 static int timeline_render(struct query *q, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	struct timeline t = { .q = q, .out = out, .shown = shown_of(q), .height = 120 };
-	int e = query_steps(q, cancel, &t.steps, err);
+	int e = read_steps(&t, cancel, err);
 	if (e < 0)
 		return e;
 	t.instant = query_info(q)->type_class == TYPE_INSTANT;
-	t.per = MAX((t.steps->n + COLUMNS_MAX - 1) / COLUMNS_MAX, (size_t)1);
-	t.n_columns = (t.steps->n + t.per - 1) / t.per;
+	choose_columns(&t);
 	if (t.n_columns) {
 		e = put_plot(&t);
 	} else {
@@ -445,4 +574,5 @@ static int timeline_render(struct query *q, const struct cancel *cancel, struct 
 	return buf_err(out);
 }
 
-const struct rendering render_timeline_svg = { "timeline.svg", RENDER_TYPE | RENDER_BY, false, timeline_render };
+const struct rendering render_timeline_svg = { "timeline.svg", RENDER_TYPE | RENDER_BY | RENDER_VS, false,
+                                               timeline_render };

@@ -91,6 +91,71 @@ static void timelines_take_any_value(void **state)
 	}
 }
 
+/* A baseline of an hour, a day earlier and in steps of five minutes, twice as much. */
+static void given_baseline(struct query *q, struct query *base, struct step before[12])
+{
+	static int64_t total[] = { 120 * NS_PER_S };
+	static const struct str all[] = { { "", 0 } };
+	given_steps(q, 1);
+	*base = *q;
+	for (size_t i = 0; i < 12; i++)
+		before[i] = (struct step){ .rate = 2e9, .profiles = 1, .covered = i != 6 };
+	base->info.profiles = 11;
+	base->selection.from = HOUR0 - NS_PER_DAY;
+	base->selection.to = HOUR0 - NS_PER_DAY + NS_PER_HOUR;
+	base->steps = (struct steps){ base->selection.from, 5 * NS_PER_MIN, 12, 1, all, total, before };
+	q->baseline = base;
+}
+
+static void a_baseline_is_a_line_that_begins_where_the_selection_does(void **state)
+{
+	struct query q, base;
+	struct step before[12];
+	given_baseline(&q, &base, before);
+	char *out = rendered(&q, "timeline.svg");
+	assert_well_formed(out);
+	assert_contains(out, "100 and 11 profiles, 2026-11-22 14:00:00 UTC to 2026-11-22 15:00:00 UTC vs 2026-11-21 14:00:00");
+	assert_contains(out, "rates of 300 s");
+	assert_contains(out, "the baseline is shown 1 day later than it was");
+	assert_contains(out, "<title>selection</title>");
+	assert_contains(out, "<title>baseline</title>");
+	assert_contains(out, "average 2s/s, at most 2s/s");
+	assert_int_equal(count_of(out, "class=\"gap\""), 0); /* where one side has none the other has data */
+	assert_lacks(out, "<script");
+	free(out);
+}
+
+static void a_side_may_be_empty(void **state)
+{
+	struct query q, base;
+	struct step before[12];
+	given_baseline(&q, &base, before);
+	base.steps.n = 0;
+	char *out = rendered(&q, "timeline.svg");
+	assert_contains(out, "<title>no profiles from 2026-11-22 14:20:00 UTC to 2026-11-22 14:25:00 UTC</title>");
+	assert_contains(out, "rates of 60 s");
+	free(out);
+	given_baseline(&q, &base, before);
+	q.steps.n = 0;
+	out = rendered(&q, "timeline.svg");
+	assert_contains(out, "<title>no profiles from 2026-11-22 14:30:00 UTC to 2026-11-22 14:35:00 UTC</title>");
+	free(out);
+}
+
+static void sides_of_other_lengths_are_whole(void **state)
+{
+	struct query q, base;
+	struct step before[12];
+	given_baseline(&q, &base, before);
+	base.steps.from -= NS_PER_HOUR; /* begins before its selection does, as a profile's time may */
+	base.selection.from = TIME_MIN; /* unbounded: nothing is moved */
+	char *out = rendered(&q, "timeline.svg");
+	assert_well_formed(out);
+	assert_lacks(out, "the baseline is shown");
+	assert_contains(out, "<title>no profiles from 2026-11-21 14:00:00 UTC to ");
+	free(out);
+}
+
 /* ---- subsecond.svg ---- */
 
 static int64_t moments[4000][2];
@@ -204,6 +269,9 @@ int main(void)
 		cmocka_unit_test(the_greatest_ten_have_lines_the_rest_one),
 		cmocka_unit_test(an_empty_timeline_says_so),
 		cmocka_unit_test(timelines_take_any_value),
+		cmocka_unit_test(a_baseline_is_a_line_that_begins_where_the_selection_does),
+		cmocka_unit_test(a_side_may_be_empty),
+		cmocka_unit_test(sides_of_other_lengths_are_whole),
 		cmocka_unit_test(samples_lie_by_second_and_offset),
 		cmocka_unit_test(long_ranges_have_longer_columns),
 		cmocka_unit_test(samples_without_times_say_so),
