@@ -10,8 +10,8 @@
  * greatest values and one for the rest together. Where nothing covers a step a line is broken. More steps than the
  * picture can show are gathered: the average of those that are covered.
  *
- * Under vs there are two lines, the selection's and the baseline's. Where their times differ, as with today and yesterday,
- * the baseline is moved so that both begin at the same place; the head says by how much.
+ * Under vs there are two lines, the selection's and the baseline's. Where their times differ, as with today and
+ * yesterday, the baseline is moved so that both begin at the same place; the head says by how much.
  */
 
 #define WIDTH 1200
