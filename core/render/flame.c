@@ -244,6 +244,25 @@ int flame_each(const struct flame *f, struct flame_fit fit, bool (*box)(void *ar
 	return 0;
 }
 
+static bool measure_box(void *arg, const struct flame_box *b)
+{
+	struct flame_shown *shown = arg;
+	shown->levels = MAX(shown->levels, b->depth + 1);
+	shown->frames += !b->frames;
+	return true;
+}
+
+int flame_measure(const struct flame *f, struct flame_fit fit, struct flame_shown *ret)
+{
+	struct flame_shown shown = { 0 };
+	int e = flame_each(f, fit, measure_box, &shown);
+	if (e < 0)
+		return e;
+	shown.left_out = count_frames(f, 0, f->tree->n_nodes) - shown.frames;
+	*ret = shown;
+	return 0;
+}
+
 struct counted {
 	const struct flame *f;
 	size_t elements;

@@ -81,6 +81,14 @@ static inline double flame_px(const struct flame *f, uint64_t width)
 	return (double)width / (double)flame_total(f) * (FLAME_WIDTH - 2 * FLAME_PAD);
 }
 
+/* What the picture at a fit shows and what it leaves to zooming. */
+struct flame_shown {
+	uint64_t frames, left_out;
+	uint32_t levels;
+};
+
+int flame_measure(const struct flame *f, struct flame_fit fit, struct flame_shown *ret);
+
 /* The elements that a box takes. */
 static inline unsigned flame_elements(double px, bool remainder)
 {

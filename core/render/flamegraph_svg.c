@@ -45,8 +45,8 @@ struct picture {
 	enum granularity granularity;
 	struct flame_fit fit;
 	struct buf name;      /* of the frame at hand */
-	uint32_t levels;      /* drawn */
-	uint64_t left_out, left_out_width;
+	struct flame_shown drawn;
+	uint64_t left_out_width;
 	int head, height;
 };
 
@@ -280,14 +280,6 @@ static bool put_box(void *arg, const struct flame_box *b)
 
 /* ---- what is drawn ---- */
 
-static bool measure_box(void *arg, const struct flame_box *b)
-{
-	struct picture *p = arg;
-	p->levels = MAX(p->levels, b->depth + 1);
-	p->left_out -= !b->frames;
-	return true;
-}
-
 /* The upper edges of what is not drawn, whose width no drawn frame of their level shows. */
 static uint64_t width_left_out(const struct picture *p)
 {
@@ -306,26 +298,27 @@ static uint64_t width_left_out(const struct picture *p)
 	return sum;
 }
 
-static void measure(struct picture *p)
+static int measure(struct picture *p)
 {
 	p->fit = flame_fit(p->flame);
-	for (uint32_t i = 0; i < p->tree->n_nodes; i++)
-		p->left_out += p->flame->width[i] > 0;
-	flame_each(p->flame, p->fit, measure_box, p);
-	p->left_out_width = p->left_out ? width_left_out(p) : 0;
+	int e = flame_measure(p->flame, p->fit, &p->drawn);
+	if (e < 0)
+		return e;
+	p->left_out_width = p->drawn.left_out ? width_left_out(p) : 0;
 	p->head = FLAME_HEAD + (p->flame->diff ? LEGEND_HEIGHT : 0);
-	p->height = p->head + (int)MAX(p->levels, 3u) * FLAME_ROW + FLAME_PAD;
+	p->height = p->head + (int)MAX(p->drawn.levels, 3u) * FLAME_ROW + FLAME_PAD;
+	return 0;
 }
 
 /* ---- the head ---- */
 
 static void put_left_out(const struct picture *p)
 {
-	put_grouped(p->out, p->left_out);
-	buf_puts(p->out, p->left_out == 1 ? " frame below " : " frames below ");
+	put_grouped(p->out, p->drawn.left_out);
+	buf_puts(p->out, p->drawn.left_out == 1 ? " frame below " : " frames below ");
 	put_decimal(p->out, p->fit.least_px, 2);
 	buf_puts(p->out, " px");
-	if (p->levels >= p->fit.levels)
+	if (p->drawn.levels >= p->fit.levels)
 		buf_printf(p->out, " or above level %u", p->fit.levels);
 	buf_puts(p->out, " not drawn, ");
 	put_share(p->out, (int64_t)p->left_out_width, (int64_t)flame_total(p->flame));
@@ -339,9 +332,9 @@ static void put_left_out(const struct picture *p)
 
 static void put_notes(const struct picture *p)
 {
-	if (p->left_out)
+	if (p->drawn.left_out)
 		put_left_out(p);
-	if (p->left_out && p->flame->negatives)
+	if (p->drawn.left_out && p->flame->negatives)
 		buf_puts(p->out, "; ");
 	if (p->flame->negatives) {
 		put_grouped(p->out, p->flame->negatives);
@@ -403,10 +396,12 @@ static void put_empty(struct picture *p)
 
 static int put_document(struct picture *p)
 {
-	measure(p);
+	int e = measure(p);
+	if (e < 0)
+		return e;
 	put_head(p);
 	buf_puts(p->out, "<g class=\"frames\">\n");
-	int e = flame_each(p->flame, p->fit, put_box, p);
+	e = flame_each(p->flame, p->fit, put_box, p);
 	if (e < 0)
 		return e;
 	buf_puts(p->out, "</g>\n");

@@ -2,9 +2,31 @@
 #include <math.h>
 
 #include "../wire/jsonw.h"
-#include "text.h"
+#include "flamegraph.h"
 
-/* What was selected and what was done with it: nothing is cut, averaged or left out in silence. */
+/*
+ * What was selected, what was done with it, and what pictures have no room for: nothing is cut, averaged or left out in
+ * silence.
+ */
+
+/* Of the flame graphs. */
+struct pruned {
+	uint64_t frames, in_table, negatives;
+	struct flame_shown drawn;
+	struct flame_fit fit;
+};
+
+static int find_pruned(struct query *q, const struct cancel *cancel, struct pruned *ret, struct error *err)
+{
+	_flame_ struct flame f = { 0 };
+	int e = flame_of_query(q, cancel, &f, err);
+	if (e < 0)
+		return e;
+	*ret = (struct pruned){ .in_table = f.n_table, .negatives = f.negatives, .fit = flame_fit(&f) };
+	e = flame_measure(&f, ret->fit, &ret->drawn);
+	ret->frames = ret->drawn.frames + ret->drawn.left_out;
+	return e;
+}
 
 /* null for NULL. */
 static void put_text(struct jsonw *w, const char *key, const char *s)
@@ -149,6 +171,28 @@ static void put_average_note(struct jsonw *w, const struct query_info *info)
 	jsonw_strn(w, (struct str){ (const char *)b.data, b.len });
 }
 
+/* What the SVG leaves out is there when it is zoomed; what the table of both leaves out is not. */
+static void put_pruned(struct jsonw *w, const struct pruned *p)
+{
+	jsonw_key(w, "pruned");
+	jsonw_object(w);
+	put_u64(w, "frames", p->frames);
+	put_u64(w, "values_below_zero", p->negatives);
+	jsonw_key(w, "flamegraph.svg");
+	jsonw_object(w);
+	put_u64(w, "drawn", p->drawn.frames);
+	put_u64(w, "left_out", p->drawn.left_out);
+	jsonw_key(w, "least_width_px");
+	jsonw_double(w, round(p->fit.least_px * 1000) / 1000);
+	jsonw_end_object(w);
+	jsonw_key(w, "zoomed");
+	jsonw_object(w);
+	put_u64(w, "drawn", p->in_table);
+	put_u64(w, "left_out", p->frames - p->in_table);
+	jsonw_end_object(w);
+	jsonw_end_object(w);
+}
+
 static void put_notes(struct jsonw *w, const struct query_info *info)
 {
 	jsonw_key(w, "notes");
@@ -222,9 +266,13 @@ static int info_render(struct query *q, const struct cancel *cancel, struct buf 
 {
 	struct jsonw w = JSONW(out);
 	struct query *base = query_baseline(q);
+	struct pruned pruned;
+	bool typed = query_selection(q)->type;
 	int e = query_resolve(q, cancel, err);
 	if (e >= 0 && base)
 		e = query_resolve(base, cancel, err);
+	if (e >= 0 && typed)
+		e = find_pruned(q, cancel, &pruned, err);
 	if (e < 0)
 		return e;
 	jsonw_object(&w);
@@ -234,6 +282,8 @@ static int info_render(struct query *q, const struct cancel *cancel, struct buf 
 	if (e < 0)
 		return e;
 	put_baseline(&w, q);
+	if (typed)
+		put_pruned(&w, &pruned);
 	jsonw_end_object(&w);
 	buf_putc(out, '\n');
 	return buf_err(out);

@@ -378,9 +378,9 @@ static void write_picture(struct query *q, const char *name)
 	buf_done(&out);
 }
 
-static void write_small(void)
+/* A few wide frames and 3,000 narrow ones. */
+static void given_small(struct query *q)
 {
-	struct query q;
 	struct buf b = BUF_INIT(1 << 24);
 	buf_puts(&b, "main.main;main.fib;main.fib;main.fib 2000000000\nmain.main;main.parse;json.decode "
 	             "1500000000\n");
@@ -389,13 +389,19 @@ static void write_small(void)
 		buf_printf(&b, "main.main;main.tail;tail.f%04d 10000\n", i);
 	buf_puts(&b, "main.main;zz 100000000\n");
 	buf_putc(&b, 0);
-	given(&q, "cpu", "nanoseconds");
-	given_stacks(&q, (char *)b.data);
-	q.frames[q.tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]></script>");
+	given(q, "cpu", "nanoseconds");
+	given_stacks(q, (char *)b.data);
+	q->frames[q->tree.n_frames - 1].name = STR("<img src=x onerror=alert(1)>\n\\ \"'&amp;]]></script>");
+	buf_done(&b);
+}
+
+static void write_small(void)
+{
+	struct query q;
+	given_small(&q);
 	write_picture(&q, "small-flamegraph.svg");
 	write_picture(&q, "small-flamegraph.html");
 	given_done(&q);
-	buf_done(&b);
 }
 
 static void write_compared(void)
@@ -474,6 +480,23 @@ static void write_big(void)
 	given_done(&q);
 }
 
+/* info.json has the numbers that the picture says. */
+static void what_is_left_out_is_told(void **state)
+{
+	struct query q;
+	given_small(&q);
+	char *svg = rendered(&q, "flamegraph.svg"), *info = rendered(&q, "info.json");
+	assert_contains(svg, "3,000 frames below 0.1 px not drawn");
+	assert_contains(info, "\"left_out\": 3000,\n      \"least_width_px\": 0.1");
+	assert_contains(info, "\"values_below_zero\": 0");
+	const char *zoomed = strstr(info, "\"zoomed\"");
+	assert_non_null(zoomed);
+	assert_contains(zoomed, "\"left_out\": 0");
+	free(svg);
+	free(info);
+	given_done(&q);
+}
+
 static void the_pictures_for_the_browser_are_written(void **state)
 {
 	if (!getenv("PROFILEFS_PICTURES")) {
@@ -504,6 +527,7 @@ int main(void)
 		cmocka_unit_test(a_normalised_comparison_says_by_how_much),
 		cmocka_unit_test(an_empty_comparison_says_so),
 		cmocka_unit_test(changes_have_a_sign_and_a_class),
+		cmocka_unit_test(what_is_left_out_is_told),
 		cmocka_unit_test(the_pictures_for_the_browser_are_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
