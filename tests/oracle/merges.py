@@ -12,6 +12,7 @@ import time
 
 import alone
 import exports
+import images
 import pprofpb
 import singles
 from oracle import SOURCE, Skip, assert_same, canonical_unit, pprof, pprof_command, tool, type_class
@@ -618,6 +619,7 @@ def check_all(report, program, directory):
     check_diffs(report, program, directory)
     exports.check_all(report, program, directory)
     alone.check_all(report, program, base_items('caddy'), directory)
+    images.check_all(report, program, directory)
     report.check('merge/twice', check_twice, program)
     fleet_directory = os.path.join(directory, 'second')
     os.mkdir(fleet_directory)
