@@ -6,7 +6,8 @@
 /*
  * One profile in the order of time: its samples have a numeric label `timestamp` or `elapsed` in a unit of time. Each
  * thread is a profile of its own. A sample lasts as long as its value says, from when it was taken or, where the one
- * before lasted longer, from that one's end: so values stay what they are, and gaps show.
+ * before lasted longer, from that one's end: so values stay what they are, and gaps show. Values that are no times do not
+ * say how long a sample lasts: then a thread's samples follow each other, as wide as they cost.
  */
 
 struct moment {
@@ -18,7 +19,8 @@ struct moment {
 struct evented {
 	const struct profile *p;
 	uint32_t column;
-	int64_t scale; /* of values, to nanoseconds */
+	int64_t scale; /* of values, to nanoseconds, bytes or counts */
+	bool timed;    /* to nanoseconds */
 	struct moment *v;
 	size_t n;
 	int64_t begin, end;
@@ -90,7 +92,7 @@ static bool lay_out(struct evented *e)
 	qsort(e->v, e->n, sizeof *e->v, moment_cmp);
 	e->begin = INT64_MAX;
 	e->end = INT64_MIN;
-	for (size_t i = 0; i < e->n; i++) {
+	for (size_t i = 0; i < e->n && e->timed; i++) {
 		struct moment *m = &e->v[i];
 		if (i && str_eq(m->thread, e->v[i - 1].thread))
 			m->at = MAX(m->at, e->v[i - 1].at + e->v[i - 1].lasts);
@@ -111,9 +113,10 @@ static int gather(struct evented *e, const struct call_tree *t)
 {
 	const struct profile *p = e->p;
 	struct unit unit = unit_of(profile_str(p, p->types.v[e->column].unit));
-	if (unit.dim != UNIT_TIME || p->label_at.n != p->n_samples + 1)
+	if (p->label_at.n != p->n_samples + 1)
 		return 0;
 	e->scale = unit.scale;
+	e->timed = unit.dim == UNIT_TIME;
 	e->v = calloc(p->n_samples + 1, sizeof *e->v);
 	if (!e->v)
 		return -ENOMEM;
@@ -222,22 +225,51 @@ static int put_events(struct jsonw *w, const struct evented *e, size_t from, siz
 	return r;
 }
 
+/* The same one after the other. */
+static int put_samples(struct jsonw *w, const struct evented *e, size_t from, size_t to)
+{
+	frames_t frames = { 0 };
+	int r = 0;
+	for (size_t i = from; i < to && r >= 0; i++) {
+		r = list_frames(e->p, e->v[i].sample, &frames);
+		jsonw_array(w);
+		for (size_t k = 0; k < frames.n && r >= 0; k++)
+			jsonw_i64(w, frames.v[k]);
+		jsonw_end_array(w);
+	}
+	VEC_DONE(&frames);
+	jsonw_end_array(w);
+	jsonw_key(w, "weights");
+	jsonw_array(w);
+	for (size_t i = from; i < to; i++)
+		jsonw_i64(w, e->v[i].lasts);
+	return r;
+}
+
+static int64_t sum_of(const struct evented *e, size_t from, size_t to)
+{
+	int64_t sum = 0;
+	for (size_t i = from; i < to; i++)
+		sum = add_wrapping(sum, e->v[i].lasts);
+	return sum;
+}
+
 static int put_thread(struct jsonw *w, struct query *q, const struct evented *e, size_t from, size_t to)
 {
 	jsonw_object(w);
 	jsonw_key(w, "type");
-	jsonw_str(w, "evented");
+	jsonw_str(w, e->timed ? "evented" : "sampled");
 	jsonw_key(w, "name");
 	jsonw_strn(w, e->v[from].thread.len ? e->v[from].thread : str_of(query_info(q)->type));
 	jsonw_key(w, "unit");
-	jsonw_str(w, "nanoseconds");
+	jsonw_str(w, e->timed ? "nanoseconds" : speedscope_unit(query_info(q)->unit));
 	jsonw_key(w, "startValue");
 	jsonw_i64(w, 0);
 	jsonw_key(w, "endValue");
-	jsonw_i64(w, e->end - e->begin);
-	jsonw_key(w, "events");
+	jsonw_i64(w, e->timed ? e->end - e->begin : sum_of(e, from, to));
+	jsonw_key(w, e->timed ? "events" : "samples");
 	jsonw_array(w);
-	int r = put_events(w, e, from, to);
+	int r = e->timed ? put_events(w, e, from, to) : put_samples(w, e, from, to);
 	jsonw_end_array(w);
 	jsonw_end_object(w);
 	return r;

@@ -100,6 +100,11 @@ def check_evented(program, directory):
     # the second of a thread begins where the first ends at the earliest
     assert events == [('O', 0, 'root'), ('O', 0, 'b'), ('C', 10, 'b'), ('O', 10, 'a'), ('C', 20, 'a'), ('C', 20, 'root'),
                       ('O', 100, 'root'), ('O', 100, 'a'), ('C', 110, 'a'), ('C', 110, 'root')], events
+    document = json.loads(program.cat(path.replace('/cpu/', '/samples/') + '/speedscope.json'))
+    assert [(p['type'], p['name']) for p in document['profiles']] == [('sampled', 'io'), ('sampled', 'main')]
+    frames = [f['name'] for f in document['shared']['frames']]
+    order = [([frames[i] for i in stack], weight) for stack, weight in zip(*(document['profiles'][1][k] for k in ('samples', 'weights')))]
+    assert order == [(['root', 'b'], 1), (['root', 'a'], 1), (['root', 'a'], 1)], order
     document = json.loads(program.cat('timed/all/cpu/@focus=b/speedscope.json'))
     assert [p['type'] for p in document['profiles']] == ['sampled'], 'what a filter took away has no order'
 
@@ -118,12 +123,12 @@ def enc(v):
 
 
 def timed_pprof():
-    strings = ['', 'cpu', 'nanoseconds', 'root', 'a', 'b', 'timestamp', 'thread', 'main', 'io']
-    out = put(1, put(1, 1) + put(2, 2))
+    strings = ['', 'cpu', 'nanoseconds', 'root', 'a', 'b', 'timestamp', 'thread', 'main', 'io', 'samples', 'count']
+    out = put(1, put(1, 10) + put(2, 11)) + put(1, put(1, 1) + put(2, 2))
     start = 1795356330 * 10**9
     for function, at, thread in ((2, 8, 8), (3, 0, 8), (2, 100, 8), (2, 5, 9)):
         labels = put(3, put(1, 6) + put(3, start + at) + put(4, 2)) + put(3, put(1, 7) + put(2, thread))
-        out += put(2, put(1, function) + put(1, 1) + put(2, 10) + labels)
+        out += put(2, put(1, function) + put(1, 1) + put(2, 1) + put(2, 10) + labels)
     for i in (1, 2, 3):
         out += put(4, put(1, i) + put(4, put(1, i) + put(2, i)))
         out += put(5, put(1, i) + put(2, i + 2))
