@@ -6,8 +6,8 @@
 /*
  * One profile in the order of time: its samples have a numeric label `timestamp` or `elapsed` in a unit of time. Each
  * thread is a profile of its own. A sample lasts as long as its value says, from when it was taken or, where the one
- * before lasted longer, from that one's end: so values stay what they are, and gaps show. Values that are no times do not
- * say how long a sample lasts: then a thread's samples follow each other, as wide as they cost.
+ * before lasted longer, from that one's end: so values stay what they are, and gaps show. Values that are no times do
+ * not say how long a sample lasts: then a thread's samples follow each other, as wide as they cost.
  */
 
 struct moment {

@@ -103,7 +103,8 @@ def check_evented(program, directory):
     document = json.loads(program.cat(path.replace('/cpu/', '/samples/') + '/speedscope.json'))
     assert [(p['type'], p['name']) for p in document['profiles']] == [('sampled', 'io'), ('sampled', 'main')]
     frames = [f['name'] for f in document['shared']['frames']]
-    order = [([frames[i] for i in stack], weight) for stack, weight in zip(*(document['profiles'][1][k] for k in ('samples', 'weights')))]
+    main = document['profiles'][1]
+    order = [([frames[i] for i in stack], weight) for stack, weight in zip(main['samples'], main['weights'])]
     assert order == [(['root', 'b'], 1), (['root', 'a'], 1), (['root', 'a'], 1)], order
     document = json.loads(program.cat('timed/all/cpu/@focus=b/speedscope.json'))
     assert [p['type'] for p in document['profiles']] == ['sampled'], 'what a filter took away has no order'
