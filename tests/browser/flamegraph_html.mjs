@@ -122,6 +122,13 @@ const tests = {
 		await page.close();
 	},
 
+	async 'a sandwich of nothing in particular is of what costs most'() {
+		const page = await open(PICTURE, {}, '#v=flame');
+		await press(page, 'Sandwich');
+		await page.waitForURL(/#v=sandwich&f=main\.main$/);
+		await page.close();
+	},
+
 	async 'recursion collapses'() {
 		const page = await open(PICTURE, {}, '#x=main.main;main.fib;main.fib;main.fib');
 		assert.match(await text(page, '.details'), /^main\.fib \(2s, .*, self 2s\)$/);

@@ -634,6 +634,7 @@ function chooseTree() {
 function change(what, push) {
 	Object.assign(state, what);
 	if (state.view === "sandwich" && state.fn < 0) {
+		sortRows();
 		state.fn = nameAt() > REST ? nameAt() : listed.length ? listed[0].name : -1;
 	}
 	if (what.zoomed !== undefined || what.view !== undefined || what.fn !== undefined) {
