@@ -23,8 +23,16 @@ struct restorer {
 	uint32_t *strings, *functions, *locations; /* dataset's index to the profile's; PROFILE_NONE */
 	uint32_t *explicit_at;                     /* dataset location: place in `explicits` */
 	VEC(struct explicit_place) explicits;
-	VEC(uint32_t) paths;   /* of all samples' stacks, leaf first */
-	VEC(size_t) path_ends; /* by sample */
+	VEC(struct branch) branches;               /* of the samples' stacks and all above them; 0 is the root */
+	uint32_t *branch_of;                       /* dataset's stack to a branch; PROFILE_NONE */
+};
+
+/* The samples' stacks are a small part of the dataset's, kept together. */
+struct branch {
+	uint32_t stack, parent; /* parent: a branch */
+	uint32_t child, next;   /* of its children, of its parent's; 0: none */
+	uint32_t depth, rank;   /* rank: in preorder, children by location */
+	uint32_t location, out; /* the dataset's, the profile's; PROFILE_NONE */
 };
 
 struct explicit_place {
@@ -39,8 +47,8 @@ static void restorer_done(struct restorer *r)
 	free(r->locations);
 	free(r->explicit_at);
 	VEC_DONE(&r->explicits);
-	VEC_DONE(&r->paths);
-	VEC_DONE(&r->path_ends);
+	free(r->branch_of);
+	VEC_DONE(&r->branches);
 }
 
 static uint32_t *none_array(size_t n)
@@ -58,7 +66,8 @@ static int restorer_init(struct restorer *r)
 	r->functions = none_array(s->n_functions);
 	r->locations = none_array(s->n_locations);
 	r->explicit_at = none_array(s->n_locations);
-	return r->strings && r->functions && r->locations && r->explicit_at ? 0 : -ENOMEM;
+	r->branch_of = none_array(s->n_stacks);
+	return r->strings && r->functions && r->locations && r->explicit_at && r->branch_of ? 0 : -ENOMEM;
 }
 
 /* ---- where locations lie ---- */
@@ -153,32 +162,93 @@ static int compare_locations(const struct restorer *r, uint32_t a, uint32_t b)
 	return c ? c : CMP(l->ordinal, m->ordinal);
 }
 
-static int add_path(struct restorer *r, uint32_t stack)
+/*
+ * Stacks are ranked in preorder of their tree, so that siblings are compared and not whole stacks: a stack comes before
+ * those that it is a part of, others are told apart by the first locations in which they differ.
+ */
+static int add_branches(struct restorer *r, uint32_t stack)
 {
-	for (; stack; stack = r->symbols->stack_parent[stack]) {
-		uint32_t *slot = VEC_PUSH(&r->paths);
-		if (!slot)
+	const struct symbols *sym = r->symbols;
+	size_t first = r->branches.n;
+	for (; r->branch_of[stack] == PROFILE_NONE; stack = sym->stack_parent[stack]) {
+		struct branch *b = VEC_PUSH(&r->branches);
+		if (!b)
 			return -ENOMEM;
-		*slot = r->symbols->stack_location[stack];
+		*b = (struct branch){ .stack = stack, .location = sym->stack_location[stack], .out = PROFILE_NONE };
+		r->branch_of[stack] = (uint32_t)(r->branches.n - 1);
 	}
-	size_t *end = VEC_PUSH(&r->path_ends);
-	if (!end)
-		return -ENOMEM;
-	*end = r->paths.n;
+	for (size_t i = r->branches.n; i-- > first;) { /* parents first */
+		struct branch *b = &r->branches.v[i];
+		b->parent = r->branch_of[sym->stack_parent[b->stack]];
+		struct branch *parent = &r->branches.v[b->parent];
+		b->depth = parent->depth + 1;
+		b->next = parent->child;
+		parent->child = (uint32_t)i;
+	}
 	return 0;
 }
 
-static int compare_stacks(const struct restorer *r, uint32_t a, uint32_t b)
+static int compare_siblings(const void *x, const void *y, void *ctx)
 {
-	size_t i = r->path_ends.v[a], from_a = a ? r->path_ends.v[a - 1] : 0;
-	size_t k = r->path_ends.v[b], from_b = b ? r->path_ends.v[b - 1] : 0;
-	const uint32_t *paths = r->paths.v;
-	while (i > from_a && k > from_b) {
-		int c = paths[--i] == paths[--k] ? 0 : compare_locations(r, paths[i], paths[k]);
-		if (c)
-			return c;
+	const struct restorer *r = ctx;
+	const struct branch *a = &r->branches.v[*(const uint32_t *)x], *b = &r->branches.v[*(const uint32_t *)y];
+	int c = a->location == b->location ? 0 : compare_locations(r, a->location, b->location);
+	return c ? c : CMP(a->stack, b->stack);
+}
+
+/* children: room for as many as there are branches. */
+static void order_children(struct restorer *r, struct branch *parent, uint32_t *children)
+{
+	size_t n = 0;
+	for (uint32_t at = parent->child; at; at = r->branches.v[at].next)
+		children[n++] = at;
+	if (n < 2)
+		return;
+	qsort_r(children, n, sizeof *children, compare_siblings, r);
+	parent->child = children[0];
+	for (size_t i = 0; i < n; i++)
+		r->branches.v[children[i]].next = i + 1 < n ? children[i + 1] : 0;
+}
+
+static void rank_branches(struct restorer *r)
+{
+	struct branch *v = r->branches.v;
+	for (uint32_t at = 0, n = 0;;) {
+		v[at].rank = n++;
+		if (v[at].child) {
+			at = v[at].child;
+			continue;
+		}
+		while (at && !v[at].next)
+			at = v[at].parent;
+		if (!at)
+			return;
+		at = v[at].next;
 	}
-	return CMP(i - from_a, k - from_b);
+}
+
+static int rank_stacks(struct restorer *r)
+{
+	struct branch *root = VEC_PUSH(&r->branches);
+	if (!root)
+		return -ENOMEM;
+	*root = (struct branch){ .location = PROFILE_NONE };
+	r->branch_of[0] = 0;
+	for (uint32_t i = 0; i < r->samples.n; i++)
+		if (add_branches(r, r->samples.stacks[i]) < 0)
+			return -ENOMEM;
+	_free_ uint32_t *children = malloc(r->branches.n * sizeof *children);
+	if (!children)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->branches.n; i++)
+		order_children(r, &r->branches.v[i], children);
+	rank_branches(r);
+	return 0;
+}
+
+static uint32_t rank_of(const struct restorer *r, uint32_t sample)
+{
+	return r->branches.v[r->branch_of[r->samples.stacks[sample]]].rank;
 }
 
 static int compare_labels(const struct restorer *r, uint32_t a, uint32_t b)
@@ -201,7 +271,7 @@ static int compare_samples(const void *x, const void *y, void *ctx)
 	const struct restorer *r = ctx;
 	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
 	const struct samples *s = &r->samples;
-	int c = s->stacks[a] == s->stacks[b] ? 0 : compare_stacks(r, a, b);
+	int c = s->stacks[a] == s->stacks[b] ? 0 : CMP(rank_of(r, a), rank_of(r, b));
 	if (!c && s->labelsets)
 		c = compare_labels(r, s->labelsets[a], s->labelsets[b]);
 	for (uint32_t t = 0; t < r->header->n_types && !c; t++)
@@ -214,11 +284,10 @@ static int order_samples(struct restorer *r, uint32_t **ret)
 	_free_ uint32_t *order = malloc(((size_t)r->samples.n + 1) * sizeof *order);
 	if (!order)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < r->samples.n; i++) {
+	for (uint32_t i = 0; i < r->samples.n; i++)
 		order[i] = i;
-		if (add_path(r, r->samples.stacks[i]) < 0)
-			return -ENOMEM;
-	}
+	if (rank_stacks(r) < 0)
+		return -ENOMEM;
 	qsort_r(order, r->samples.n, sizeof *order, compare_samples, r);
 	*ret = TAKE_PTR(order);
 	return 0;
@@ -299,16 +368,29 @@ static int out_label(struct restorer *r, const struct sample_label *l)
 	return out->key == PROFILE_NONE || out->str == PROFILE_NONE || out->num_unit == PROFILE_NONE ? -ENOMEM : 0;
 }
 
+static int out_path(struct restorer *r, uint32_t sample)
+{
+	struct branch *v = r->branches.v, *b = &v[r->branch_of[r->samples.stacks[sample]]];
+	uint32_t *to = VEC_GROW(&r->out->locs, b->depth);
+	if (!to && b->depth)
+		return -ENOMEM;
+	r->out->locs.n += b->depth;
+	for (; b != v; b = &v[b->parent], to++) {
+		int e = b->out == PROFILE_NONE ? out_location(r, b->location, &b->out) : 0;
+		if (e < 0)
+			return e;
+		*to = b->out;
+	}
+	return 0;
+}
+
 static int out_sample(struct restorer *r, uint32_t i)
 {
 	struct profile *p = r->out;
 	const struct samples *s = &r->samples;
-	for (uint32_t stack = s->stacks[i]; stack; stack = r->symbols->stack_parent[stack]) {
-		uint32_t *slot = VEC_PUSH(&p->locs);
-		int e = slot ? out_location(r, r->symbols->stack_location[stack], slot) : -ENOMEM;
-		if (e < 0)
-			return e;
-	}
+	int e = out_path(r, i);
+	if (e < 0)
+		return e;
 	for (uint32_t t = 0; t < r->header->n_types; t++) {
 		int64_t *value = VEC_PUSH(&p->values);
 		if (!value)
@@ -317,7 +399,7 @@ static int out_sample(struct restorer *r, uint32_t i)
 	}
 	for (uint32_t k = s->labelsets ? r->sets->at[s->labelsets[i]] : 0;
 	     s->labelsets && k < r->sets->at[s->labelsets[i] + 1]; k++) {
-		int e = out_label(r, &r->sets->labels[k]);
+		e = out_label(r, &r->sets->labels[k]);
 		if (e < 0)
 			return e;
 	}

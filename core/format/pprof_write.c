@@ -15,6 +15,8 @@
  */
 
 #define UNUSED UINT32_MAX
+#define FIELD_MAX 11                /* bytes of a number's field */
+#define LINE_BYTES (2 + 3 * FIELD_MAX)
 
 struct encoder {
 	const struct profile *p;
@@ -170,36 +172,52 @@ static void put_mapping(struct encoder *w, size_t i)
 	put_message(w, 3);
 }
 
-static void put_line(struct encoder *w, const struct profile_line *l)
+/* Locations and functions, of which there are as many, are written like packed runs. */
+static uint8_t *number(uint8_t *p, uint32_t field, uint64_t v)
 {
-	put_number(&w->part, 1, l->function == PROFILE_NONE ? 0 : (uint64_t)l->function + 1);
-	put_number(&w->part, 2, (uint64_t)l->line);
-	put_number(&w->part, 3, (uint64_t)l->column);
-	pb_put_buf(&w->message, 4, &w->part);
-	buf_reset(&w->part);
+	if (!v)
+		return p;
+	*p++ = (uint8_t)(field << 3 | PB_VARINT);
+	return put_varint(p, v);
+}
+
+/* The length fits into a byte. */
+static uint8_t *line(uint8_t *p, const struct profile_line *l)
+{
+	uint8_t *start = p + 2, *end = start;
+	end = number(end, 1, l->function == PROFILE_NONE ? 0 : (uint64_t)l->function + 1);
+	end = number(end, 2, (uint64_t)l->line);
+	end = number(end, 3, (uint64_t)l->column);
+	p[0] = 4 << 3 | PB_LEN;
+	p[1] = (uint8_t)(end - start);
+	return end;
 }
 
 static void put_location(struct encoder *w, size_t i)
 {
 	const struct profile_location *l = &w->p->locations.v[i];
-	put_number(&w->message, 1, i + 1);
-	put_number(&w->message, 2, l->mapping == PROFILE_NONE ? 0 : (uint64_t)l->mapping + 1);
-	put_number(&w->message, 3, l->address);
+	uint8_t *start = buf_reserve(&w->part, 4 * FIELD_MAX + (size_t)l->n_lines * LINE_BYTES), *p = start;
+	if (!p)
+		return;
+	p = number(p, 1, i + 1);
+	p = number(p, 2, l->mapping == PROFILE_NONE ? 0 : (uint64_t)l->mapping + 1);
+	p = number(p, 3, l->address);
 	for (uint32_t n = 0; n < l->n_lines; n++)
-		put_line(w, &w->p->lines.v[l->line_at + n]);
-	put_number(&w->message, 5, l->is_folded);
-	put_message(w, 4);
+		p = line(p, &w->p->lines.v[l->line_at + n]);
+	p = number(p, 5, l->is_folded);
+	pb_put_bytes(w->out, 4, start, (size_t)(p - start));
 }
 
 static void put_function(struct encoder *w, size_t i)
 {
 	const struct profile_function *f = &w->p->functions.v[i];
-	put_number(&w->message, 1, i + 1);
-	put_string(w, &w->message, 2, f->name);
-	put_string(w, &w->message, 3, f->system_name);
-	put_string(w, &w->message, 4, f->filename);
-	put_number(&w->message, 5, (uint64_t)f->start_line);
-	put_message(w, 5);
+	uint8_t start[5 * FIELD_MAX], *p = start;
+	p = number(p, 1, i + 1);
+	p = number(p, 2, string_index(w, f->name));
+	p = number(p, 3, string_index(w, f->system_name));
+	p = number(p, 4, string_index(w, f->filename));
+	p = number(p, 5, (uint64_t)f->start_line);
+	pb_put_bytes(w->out, 5, start, (size_t)(p - start));
 }
 
 static void put_table(struct encoder *w)
@@ -230,6 +248,16 @@ static void use_late_strings(struct encoder *w)
 		string_index(w, p->comments.v[i]);
 	string_index(w, p->default_type);
 	string_index(w, p->doc_url);
+}
+
+/* About what it will come to, so that the output need not grow by steps. */
+static void reserve(struct encoder *w)
+{
+	const struct profile *p = w->p;
+	size_t bytes = 2 * p->locs.n + 3 * p->values.n + 8 * p->n_samples + 20 * p->locations.n + 12 * p->functions.n +
+	               24 * p->strings.n + 6 * p->labels.n;
+	if (bytes < w->out->max - MIN(w->out->len, w->out->max))
+		buf_reserve(w->out, bytes);
 }
 
 static void put_profile(struct encoder *w)
@@ -272,6 +300,7 @@ int pprof_encode(const struct profile *p, struct buf *out)
 		return -ENOMEM;
 	memset(w.index, 0xff, bytes); /* UNUSED */
 	add_string(&w, 0);
+	reserve(&w);
 	put_profile(&w);
 	int e = w.err ? w.err : buf_err(&w.message);
 	e = e ? e : buf_err(&w.part);
