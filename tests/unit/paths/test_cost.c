@@ -253,6 +253,38 @@ static void labels_of_a_type_need_no_rows(void **state)
 	close_fixture(&f);
 }
 
+/* The i-th of the files in profiles/ of a day. */
+static void profile_path(struct fixture *f, size_t i, char *ret, size_t max)
+{
+	_free_ char *names = list_of(f, "/shop/" DAY "/profiles");
+	char *save = NULL, *name = strtok_r(names, "\n", &save);
+	while (i-- > 0)
+		name = strtok_r(NULL, "\n", &save);
+	snprintf(ret, max, "/shop/" DAY "/profiles/%s", name);
+}
+
+/* Where the tables of its block are known. The second is of the same row group as the first or of another. */
+static void one_profile_is_one_small_read(void **state)
+{
+	char path[3][256];
+	struct fixture f;
+	open_counted(&f);
+	fill(&f);
+	compact_all(&f);
+	for (size_t i = 0; i < 3; i++)
+		profile_path(&f, 3 + 70 * i, path[i], sizeof path[i]);
+	reopen(&f);
+	uint64_t all = bytes_of(&f, path[0]);
+	for (size_t i = 1; i < 3; i++) {
+		reads_forget(f.store);
+		uint64_t bytes = bytes_of(&f, path[i]);
+		assert_in_range(reads_of(f.store)->n, 0, 1);
+		assert_true(bytes < all && bytes < (100 << 10));
+	}
+	assert_int_equal(reads_of(f.store)->n, 1);
+	close_fixture(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +294,7 @@ int main(void)
 		cmocka_unit_test(folders_of_days_open_no_block),
 		cmocka_unit_test(what_catalogs_say_is_what_plans_say),
 		cmocka_unit_test(labels_of_a_type_need_no_rows),
+		cmocka_unit_test(one_profile_is_one_small_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
