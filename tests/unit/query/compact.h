@@ -78,18 +78,21 @@ static inline void compact_commit(struct fixture *f, int32_t day, uint64_t versi
 	VEC_DONE(&v.dropped);
 }
 
-static inline void compact_day(struct fixture *f, struct view *v, int32_t day, uint64_t version, size_t most,
-                               bool rollups)
+/* The objects from the first-th on, of a view that may be old. */
+static inline void compact_day(struct fixture *f, struct view *v, int32_t day, uint64_t version, size_t first,
+                               size_t most, bool rollups)
 {
 	struct error err = { 0 };
 	struct parts parts;
 	struct block *blocks[256];
 	const struct object *objects[256];
 	struct ulid ulid;
-	size_t n = 0;
+	size_t n = 0, seen = 0;
 	assert_int_equal(view_parts(v, NULL, day, day, NULL, &parts, &err), 0);
 	for (size_t i = 0; i < parts.n && n < most; i++) {
-		if (n && objects[n - 1] == parts.v[i].object)
+		if (i && parts.v[i - 1].object == parts.v[i].object)
+			continue;
+		if (seen++ < first)
 			continue;
 		objects[n] = parts.v[i].object;
 		blocks[n++] = dataset_block(parts.v[i].dataset);
@@ -109,6 +112,6 @@ static inline void compact(struct fixture *f, uint64_t version, size_t most, boo
 	assert_int_equal(db_view(f->db, 0, &v, NULL), 0);
 	for (size_t i = 0; i < view_objects(v); i++)
 		if (!i || view_object(v, i)->day != view_object(v, i - 1)->day)
-			compact_day(f, v, view_object(v, i)->day, version, most, rollups);
+			compact_day(f, v, view_object(v, i)->day, version, 0, most, rollups);
 	view_unref(v);
 }
