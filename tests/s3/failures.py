@@ -59,14 +59,14 @@ class Writers:
 
 def check_every_daemon_killed_during_writes(place):
     need_daemons(place)
-    url = place.url() + '&timeout=8'
+    url = place.url() + '&timeout=5'
     assert ingest_folded(url, 'web', '00:00:00').code == 0
     with Writers(url) as writers:
         writers.wait()
         for names in (['client.rgw'], ['osd.0'], ['mon.a'], ['client.rgw', 'osd.0', 'mon.a']):
             for name in names:
                 place.server.kill(name)
-            time.sleep(1)
+            time.sleep(0.5)
             for name in reversed(names):
                 place.server.restart(name)
             writers.wait()
@@ -120,7 +120,7 @@ def check_partition_of_20_seconds(place):
         for t in threads:
             t.join()
         assert peak_memory(pid) < 200 << 20, peak_memory(pid)
-    assert not [t for t in done if stopped + 1 < t < went_on], 'acknowledged by nobody'
+    assert not [t for t in done if stopped + 3 < t < went_on], 'acknowledged by nobody'
     assert any(t > went_on for t in done)
     print(f'     {len(done)} writes by 8 threads; the last was acknowledged {done[-1] - went_on:.1f} s after the end')
     assert 'no damage' in ok('check', url).out
@@ -171,5 +171,5 @@ def retries_grow_and_differ():
     gaps = [[b - a for a, b in zip(s.times, s.times[1:])] for s in servers]
     for s, g in zip(servers, gaps):
         s.listener.close()
-        assert 4 <= len(g) <= 9 and g[-1] > 4 * g[0] and max(g) < 4, g
+        assert 4 <= len(g) <= 9 and g[-1] > 2 * g[0] and max(g) < 5, g
     assert any(abs(a - b) > 0.001 for a, b in zip(*gaps)), gaps
