@@ -12,6 +12,7 @@
 #define CONNECT_NS (5 * NS_PER_S)
 #define STALL_NS (20 * NS_PER_S)
 #define IDLE_MS (3600 * 1000)
+#define AUTHORITIES_S 300 /* after that their file is read again */
 
 /*
  * A request passes from its caller over `queue` to the thread, which alone touches curl: it takes an easy handle from
@@ -216,6 +217,7 @@ static void set_authorities(CURL *c, const char *bundle)
 		curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
 	if (bundle || curl_version_info(CURLVERSION_NOW)->cainfo)
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, (long)AUTHORITIES_S);
 }
 
 /* libcurl leaves HTTP_PROXY out, since a CGI program gets it from a header of its request. */

@@ -137,7 +137,9 @@ static int search(struct s3_keys *k, const struct s3_settings *s, struct error *
 	int r = aws_profile_open(s->credentials_file, s->config_file, s->profile, &p, err);
 	if (r < 0)
 		return r;
-	return from_environment(k, err) ?: s3_keys_from_web_identity(k, s, &p, err) ?:
+	if (!s->profile_named && (r = from_environment(k, err)))
+		return r;
+	return s3_keys_from_web_identity(k, s, &p, err) ?:
 	       from_file(k, &p.credentials, err) ?: s3_keys_from_process(k, &p, err) ?:
 	       from_file(k, &p.config, err) ?: refuse_others(&p, err) ?: s3_keys_from_container(k, err) ?:
 	       s3_keys_from_instance(k, err);

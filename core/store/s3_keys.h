@@ -12,7 +12,8 @@
  * 6. the container's endpoint: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI
  * 7. the instance's role, by its metadata service (version 2)
  *
- * One that is there and fails ends the search: another would be somebody else. Thread safe.
+ * Where the URL names a profile the environment's, in 1 and 2, do not count. One that is there and fails ends the
+ * search: another would be somebody else. Thread safe.
  */
 
 #include <stdatomic.h>

@@ -260,10 +260,11 @@ struct identity {
 	char *role, *token_file, *session;
 };
 
-/* The environment's word, else the profile's. */
-static int choose(const char *variable, const struct aws_profile *p, const char *key, char **ret)
+/* The environment's word, where it counts, else the profile's. */
+static int choose(const struct s3_settings *s, const char *variable, const struct aws_profile *p, const char *key,
+                  char **ret)
 {
-	const char *v = env(variable);
+	const char *v = s->profile_named ? NULL : env(variable);
 	if (!v)
 		return aws_profile_get(p, key, ret);
 	*ret = strdup(v);
@@ -333,10 +334,10 @@ int s3_keys_from_web_identity(struct s3_keys *k, const struct s3_settings *s, co
                               struct error *err)
 {
 	struct identity id = { 0 };
-	int r = choose("AWS_WEB_IDENTITY_TOKEN_FILE", p, "web_identity_token_file", &id.token_file);
+	int r = choose(s, "AWS_WEB_IDENTITY_TOKEN_FILE", p, "web_identity_token_file", &id.token_file);
 	if (r == 0 && id.token_file)
-		r = choose("AWS_ROLE_ARN", p, "role_arn", &id.role) ?:
-		    choose("AWS_ROLE_SESSION_NAME", p, "role_session_name", &id.session);
+		r = choose(s, "AWS_ROLE_ARN", p, "role_arn", &id.role) ?:
+		    choose(s, "AWS_ROLE_SESSION_NAME", p, "role_session_name", &id.session);
 	if (r == 0 && id.token_file)
 		r = id.role ? assume(k, s, &id, err)
 		            : error_set(err, -EINVAL, "there is a web identity token and no role for it: set "

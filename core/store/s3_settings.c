@@ -232,7 +232,8 @@ static void choose_profile(struct s3_settings *s, struct wishes *w)
 {
 	static const char *const names[] = { "AWS_PROFILE", "AWS_DEFAULT_PROFILE", NULL };
 	const char *from;
-	if (!offer(&s->profile, TAKE_PTR(w->profile)) && !offer(&s->profile, from_env(names, &from)))
+	s->profile_named = offer(&s->profile, TAKE_PTR(w->profile));
+	if (!s->profile_named && !offer(&s->profile, from_env(names, &from)))
 		offer(&s->profile, strdup("default"));
 }
 

@@ -16,6 +16,7 @@ struct s3_settings {
 	char *sts_endpoint; /* of the token service, without a slash at its end */
 	char *region;
 	char *profile;   /* of the AWS files; "default" where nobody said */
+	bool profile_named; /* by the URL: whoever says so does not mean the environment's credentials */
 	char *ca_bundle; /* NULL: the system's */
 	char *config_file, *credentials_file;
 	bool path_style; /* the bucket is in the path, not in the host's name */

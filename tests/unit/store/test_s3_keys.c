@@ -21,9 +21,9 @@
 static char runs[64];
 
 /* The credentials that are found, as "ID SECRET TOKEN SOURCE", or the error. */
-static void assert_keys(const char *expected)
+static void assert_keys_of(const char *url, const char *expected)
 {
-	struct s3_settings s = settings("s3://bucket");
+	struct s3_settings s = settings(url);
 	struct s3_keys *k = NULL;
 	struct error err = { 0 };
 	char said[700];
@@ -35,6 +35,11 @@ static void assert_keys(const char *expected)
 	s3_settings_done(&s);
 	if (!strstr(said, expected))
 		fail_msg("\"%s\" is not in \"%s\"", expected, said);
+}
+
+static void assert_keys(const char *expected)
+{
+	assert_keys_of("s3://bucket", expected);
 }
 
 /* --- what they are made of --- */
@@ -151,6 +156,16 @@ static void test_the_first_that_is_there_is_used(void **state)
 	setenv("AWS_ACCESS_KEY_ID", "e1", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "e2", 1);
 	assert_keys("e1 e2 - the environment");
+}
+
+static void test_a_profile_of_the_url_is_not_the_environment(void **state)
+{
+	setenv("AWS_ACCESS_KEY_ID", "e1", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "e2", 1);
+	setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token", 1);
+	write_file(credentials, "[dev]\naws_access_key_id = f1\naws_secret_access_key = f2\n");
+	assert_keys_of("s3://bucket?profile=dev", "f1 f2 - [dev] of");
+	assert_keys_of("s3://bucket?profile=nobody", "profile 'nobody'");
 }
 
 static void test_what_only_others_can_follow_is_said(void **state)
@@ -353,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup(test_answers_of_the_token_service, fresh),
 		cmocka_unit_test_setup(test_credentials, fresh),
 		cmocka_unit_test_setup(test_the_first_that_is_there_is_used, fresh),
+		cmocka_unit_test_setup(test_a_profile_of_the_url_is_not_the_environment, fresh),
 		cmocka_unit_test_setup(test_what_only_others_can_follow_is_said, fresh),
 		cmocka_unit_test_setup(test_containers_are_asked_near_by_only, fresh),
 		cmocka_unit_test_setup(test_a_process_fails, fresh),
