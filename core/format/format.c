@@ -38,6 +38,7 @@ const struct format *const formats[] = {
 	&format_firefox,
 	&format_trace_event,
 	&format_json,
+	&format_java_text,
 	&format_heap_text,
 	&format_jemalloc,
 	&format_contention,

@@ -95,6 +95,7 @@ extern const struct format format_gperftools; /* CPU */
 extern const struct format format_heap_text;  /* gperftools, and Go's debug=1 */
 extern const struct format format_jemalloc;
 extern const struct format format_count_text; /* Go's debug=1: goroutine, threadcreate */
+extern const struct format format_java_text;  /* the same pages of servers in Java */
 extern const struct format format_contention; /* gperftools, and Go's mutex and block with debug=1 */
 extern const struct format format_threads;    /* gperftools */
 extern const struct format format_callgrind;

@@ -10,6 +10,8 @@
  *     count, n, n addresses                   a stack, leaf first
  *     0, 1, 0                                 end; behind it /proc/self/maps as text
  *
+ * A version of 1 in the place of the third word is Java's: addresses are numbers of places, which follow as text.
+ *
  * Types "samples" (count) and "cpu" (nanoseconds). A profile of a process that was killed has no end and is taken. The
  * signal handler leaves frames behind the leaf that are the same in (nearly) all samples, and sometimes the leaf again:
  * they are left out, as google/pprof does.
@@ -18,7 +20,7 @@
 struct words {
 	struct slice rest;
 	size_t size;
-	bool big;
+	bool big, is_java;
 };
 
 struct raw_sample {
@@ -30,6 +32,7 @@ struct cpu {
 	struct maker *m;
 	VEC(struct raw_sample) samples;
 	VEC(uint64_t) addresses;
+	struct symbols symbols; /* of Java */
 };
 
 static uint64_t next(struct words *w)
@@ -53,14 +56,15 @@ static uint64_t read_header(struct words *w)
 	if (!has(w, 5))
 		return 0;
 	uint64_t zero = next(w), three = next(w), version = next(w), period = next(w), padding = next(w);
-	return !zero && three == 3 && !version && !padding ? period : 0;
+	w->is_java = version == 1;
+	return !zero && three == 3 && version <= 1 && !padding ? period : 0;
 }
 
 static uint64_t open_words(struct slice in, struct words *w)
 {
 	for (size_t size = 4; size <= 8; size += 4)
 		for (int big = 0; big < 2; big++) {
-			*w = (struct words){ in, size, big };
+			*w = (struct words){ in, size, big, false };
 			uint64_t period = read_header(w);
 			if (period && period <= (uint64_t)INT64_MAX / NS_PER_US)
 				return period;
@@ -161,13 +165,13 @@ static void drop_repeated_leaf(struct cpu *c)
 	}
 }
 
-static void make_samples(struct cpu *c)
+static void make_samples(struct cpu *c, bool is_java)
 {
 	int64_t values[2];
 	for (size_t i = 0; i < c->samples.n && !c->m->e; i++) {
 		const struct raw_sample *s = &c->samples.v[i];
 		for (size_t k = 0; k < s->n && !c->m->e; k++)
-			legacy_frame(c->m, c->addresses.v[s->at + k] - (k != 0));
+			legacy_frame(c->m, c->addresses.v[s->at + k] - (k != 0 && !is_java));
 		values[0] = (int64_t)s->count;
 		if (__builtin_mul_overflow(values[0], c->m->p->period, &values[1]))
 			make_fail(c->m, ERR_FORMAT_MALFORMED,
@@ -180,6 +184,7 @@ static void cpu_done(struct cpu *c)
 {
 	VEC_DONE(&c->samples);
 	VEC_DONE(&c->addresses);
+	symbols_done(&c->symbols);
 }
 
 static int decode(struct slice in, const struct format_options *opts, struct profile *p, struct error *err)
@@ -196,11 +201,16 @@ static int decode(struct slice in, const struct format_options *opts, struct pro
 	p->period_type = (struct value_type){ make_string(&m, STR("cpu")), make_string(&m, UNIT_NS) };
 	if (read_samples(&c, &w, in.len))
 		return m.e;
-	drop_handler_frame(&c);
-	drop_handler_frame(&c);
-	drop_repeated_leaf(&c);
-	make_samples(&c);
-	legacy_read_map(&m, w.rest);
+	if (!w.is_java) {
+		drop_handler_frame(&c);
+		drop_handler_frame(&c);
+		drop_repeated_leaf(&c);
+	}
+	make_samples(&c, w.is_java);
+	if (w.is_java)
+		legacy_java_places(&m, &c.symbols, w.rest);
+	else
+		legacy_read_map(&m, w.rest);
 	return make_end(&m);
 }
 

@@ -87,15 +87,9 @@ static struct str without_offset(struct str name)
 	return (struct str){ name.s, offset ? (size_t)(plus - name.s) : name.len };
 }
 
-void legacy_symbol(struct maker *m, struct symbols *s, struct str line)
+void legacy_name(struct maker *m, struct symbols *s, uint64_t address, struct str name, struct str file, int64_t line)
 {
-	uint64_t address;
-	if (!skip_word(&line, STR("#\t")) || !take_hex(&line, &address) || !skip_word(&line, STR("\t")))
-		return;
 	struct symbol *symbol = open_symbol(m, s, address);
-	struct str name = without_offset(cut_field(&line));
-	int64_t number;
-	struct str file = cut_line_number(&line, &number);
 	if (!symbol || !name.len || m->e)
 		return;
 	const struct profile_function f = { .name = make_string(m, name), .filename = make_string(m, file) };
@@ -105,8 +99,19 @@ void legacy_symbol(struct maker *m, struct symbols *s, struct str line)
 		make_fail(m, -ENOMEM, "no memory for the symbols");
 		return;
 	}
-	*to = (struct profile_line){ .function = function, .line = number };
+	*to = (struct profile_line){ .function = function, .line = line };
 	symbol->n_lines++;
+}
+
+void legacy_symbol(struct maker *m, struct symbols *s, struct str line)
+{
+	uint64_t address;
+	if (!skip_word(&line, STR("#\t")) || !take_hex(&line, &address) || !skip_word(&line, STR("\t")))
+		return;
+	struct str name = without_offset(cut_field(&line));
+	int64_t number;
+	struct str file = cut_line_number(&line, &number);
+	legacy_name(m, s, address, name, file, number);
 }
 
 void legacy_apply_symbols(struct maker *m, const struct symbols *s)

@@ -31,6 +31,10 @@ void legacy_frame(struct maker *m, uint64_t address);
 
 /* A line of Go: `#\t0x41a0d0\tbufio.(*Reader).Read+0x50\t/usr/.../bufio.go:241`. Others are ignored. */
 void legacy_symbol(struct maker *m, struct symbols *s, struct str line);
+/* What an address is; of two at one address the first counts, and those that follow it at once are its callers. */
+void legacy_name(struct maker *m, struct symbols *s, uint64_t address, struct str name, struct str file, int64_t line);
+/* Java's places, `0x3 com.example.C.m (C.java:3)`, name the addresses of locations, which lose them. */
+void legacy_java_places(struct maker *m, struct symbols *s, struct slice rest);
 /* Gives names to the locations that have a symbol. */
 void legacy_apply_symbols(struct maker *m, const struct symbols *s);
 

@@ -460,7 +460,7 @@ static bool is_left_out(const char *file, const json_t *facts)
 {
 	const json_t *lines = json_object_get(facts, "lines");
 	return json_object_get(facts, "parse_error") || (lines && !json_integer_value(lines)) ||
-	       strstr(file, "testdata/java.") || strstr(file, "upgrades/test.perf.gz") || strstr(file, "testdata/large.cpu");
+	       strstr(file, "upgrades/test.perf.gz") || strstr(file, "testdata/large.cpu");
 }
 
 static bool is_one_of(const char *format, const char *formats)

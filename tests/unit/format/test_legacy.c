@@ -70,6 +70,51 @@ static void test_gperftools_that_is_cut(void **state)
 	assert_int_equal(profile.period, 100000);
 }
 
+#define PLACES "\n\n 0x3 a.B.f (B.java:12)\n 0x0000004 a.B.<init> (Native Method)\n 0x5 GC\n"
+
+static void test_java_contention(void **state)
+{
+	assert_taken(&format_java_text, "--- contentionz 1 ---\nformat = java\nresolution = milliseconds\nsampling period = 100\n"
+	                                "ms since reset = 60\n  14  1 @ 0x00000003 0x4\n 2 3 @ 0x5 0x9\n" PLACES);
+	assert_type(0, "contentions", "count");
+	assert_type(1, "delay", "milliseconds");
+	assert_int_equal(value(0, 0), 100);
+	assert_int_equal(value(0, 1), 1400);
+	assert_int_equal(value(1, 0), 300);
+	assert_stack(0, "a.B.f;a.B.<init>");
+	assert_stack(1, "GC;0x9");
+	assert_int_equal(profile.duration_ns, 60000000);
+	assert_int_equal(profile.lines.v[0].line, 12);
+	assert_int_equal(profile.locations.v[0].address, 0);
+	assert_true(str_eq(profile_str(&profile, profile.functions.v[1].filename), STR("Native Method")));
+}
+
+static void test_java_heap(void **state)
+{
+	assert_taken(&format_java_text, "--- heapz 1 ---\nformat = java\nresolution = bytes\n 7048 1 @ 0x3\n" PLACES);
+	assert_type(0, "inuse_objects", "count");
+	assert_int_equal(value(0, 0), 74);
+	assert_int_equal(value(0, 1), 527819);
+	assert_number(0, "bytes", 7048);
+	assert_refused(&format_java_text, "--- heapz 1 ---\nformat = java\n 5 0 @ 0x3\n", ERR_FORMAT_MALFORMED, "line 3");
+	assert_refused(&format_java_text, "--- heapz 1 ---\nformat = java\nx = 3\n", ERR_FORMAT_MALFORMED, "not known");
+	assert_refused(&format_java_text, "--- contentionz 1 ---\nformat = java\nsampling period = 9000000000000000000\n"
+	                                  "3 3 @ 0x3\n", ERR_FORMAT_MALFORMED, "64 bits");
+}
+
+static void test_java_cpu(void **state)
+{
+	const uint32_t words[] = { 0, 3, 1, 10000, 0, 2, 2, 3, 4, 0, 1, 5, 0, 1, 0 };
+	_buf_ struct buf b = BUF_INIT(1 << 10);
+	buf_put(&b, words, sizeof words);
+	buf_puts(&b, PLACES);
+	assert_int_equal(decode(&format_gperftools, (const char *)b.data, b.len), 0);
+	assert_stack(0, "a.B.f;a.B.<init>");
+	assert_stack(1, "GC");
+	assert_int_equal(value(0, 1), 20000000);
+	assert_int_equal(value(1, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +124,9 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_jemalloc),
 		cmocka_unit_test(test_gperftools_that_is_cut),
+		cmocka_unit_test(test_java_contention),
+		cmocka_unit_test(test_java_heap),
+		cmocka_unit_test(test_java_cpu),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
