@@ -383,10 +383,11 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, err_errno(e));
 }
 
-/* Whether a name is a profile itself, not a rendering or a link to one. */
-static bool is_profile(struct place *p)
+/* Whether a name is a profile itself, not a rendering or a link to one, or symbols. */
+static bool is_data(struct place *p)
 {
-	return p->node && !strcmp(node_name(p->node), "profiles") &&
+	const char *folder = p->node ? node_name(p->node) : "";
+	return (!strcmp(folder, "profiles") || !strcmp(folder, "debuginfo")) &&
 	       inode_is_file(p->fs->inodes, p->in->ino, p->at.name);
 }
 
@@ -401,7 +402,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, err_errno(e));
 	else if (!fs->opts->may_delete)
 		fs_deny(fs, req, p.in, name, -EPERM, NEEDS_DELETE);
-	else if (is_profile(&p))
+	else if (is_data(&p))
 		remove_in_tree(fs, req, &p, false);
 	else
 		fuse_reply_err(req, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "../db/debuginfo.h"
 #include "names.h"
 #include "narrow.h"
 #include "tree.h"
@@ -539,6 +540,39 @@ static int lookup_search(struct lookup *l, struct node **ret, struct error *err)
 	return e ? e : new_rendering(l, &render_search, TAKE_PTR(sel), ret, err);
 }
 
+/* ---- debug information ---- */
+
+struct stored_symbols {
+	const char *id;
+	struct buf text;
+};
+
+static int on_symbols(void *ctx, const char *id, bool dwarf, const struct store_stat *st)
+{
+	struct stored_symbols *s = ctx;
+	if (!strcmp(s->id, id))
+		buf_printf(&s->text, "%s\t%llu\n", dwarf ? "lines" : "names", (unsigned long long)st->size);
+	return 0;
+}
+
+/* Only what may be a build id asks the store: others are looked up whenever a file is copied here. */
+static bool is_build_id(const char *name)
+{
+	size_t n = strlen(name);
+	return n >= 8 && n % 2 == 0 && strspn(name, "0123456789abcdef") == n;
+}
+
+/* What is written there is not listed (`profilefs debuginfo ls` does), and found under its build id. */
+static int lookup_symbols(struct lookup *l, struct node **ret, struct error *err)
+{
+	struct stored_symbols s = { l->name, BUF_INIT(4096) };
+	int e = is_build_id(l->name) ? debuginfo_list(l->tree->db, on_symbols, &s, err) : 0;
+	if (!e)
+		e = s.text.len ? control_file(l->dir, l->name, &s.text, ret, err) : absent(l, err);
+	buf_done(&s.text);
+	return e;
+}
+
 static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 {
 	switch (l->dir->place) {
@@ -552,8 +586,8 @@ static int lookup_at(struct lookup *l, struct node **ret, struct error *err)
 		return control_lookup(l->dir, l->name, ret, err);
 	case PLACE_SEARCH:
 		return lookup_search(l, ret, err);
-	case PLACE_DEBUGINFO: /* what is written there is not shown: `profilefs debuginfo ls` lists it */
-		return absent(l, err);
+	case PLACE_DEBUGINFO:
+		return lookup_symbols(l, ret, err);
 	case PLACE_BY:
 		return lookup_value(l, ret, err);
 	case PLACE_PROFILES:

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../db/debuginfo.h"
 #include "tree.h"
 
 #define WHAT_CAN_BE_DELETED \
@@ -67,9 +68,19 @@ static bool is_made_anew(const struct node *n)
 	return n->kind != NODE_DIR || n->place == PLACE_BY || n->place == PLACE_PROFILES;
 }
 
+/* A file below .profilefs/debuginfo/ is what is stored of its build id. */
+static bool is_symbols(const struct node *n)
+{
+	return n->kind == NODE_FILE && n->parent && n->parent->place == PLACE_DEBUGINFO;
+}
+
 int tree_delete(struct tree *t, struct node *n, bool dry_run, struct db_deleted *ret, struct error *err)
 {
 	struct removal target;
+	if (is_symbols(n)) {
+		*ret = (struct db_deleted){ 0 };
+		return dry_run ? 0 : debuginfo_remove(t->db, n->name, err);
+	}
 	if (find_target(n, &target)) {
 		struct db_which which = {
 			.service = &target.service,

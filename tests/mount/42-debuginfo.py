@@ -47,6 +47,24 @@ def test_refused_at_close():
             assert f'/.profilefs/debuginfo/{name}: it' in m.errors() and word in m.errors()
 
 
+def test_symbols_are_removed_by_build_id():
+    with Mount() as m:
+        stacks, path = fill(m)
+        bare = open(path).read()
+        ok(f'cp server {m.sub(".profilefs", "debuginfo")}/')
+        symbols = m.sub('.profilefs', 'debuginfo', native.build_id('server'))
+        assert open(symbols).read().startswith('lines\t') and os.listdir(os.path.dirname(symbols)) == []
+        assert error_of(lambda: os.unlink(symbols)) == errno.EPERM
+        assert not os.path.exists(symbols[:-2]) and not os.path.exists(symbols + 'x')
+    with Mount(options='delete') as m:
+        assert open(path).read() != bare
+        os.unlink(symbols)
+        assert not os.path.exists(symbols) and open(path).read() == bare
+        assert error_of(lambda: os.unlink(symbols)) == errno.ENOENT
+        ok(f'cp server {m.sub(".profilefs", "debuginfo")}/')
+        assert sorted(open(path).read().splitlines()) == native.folded('server', stacks)
+
+
 def test_read_only():
     with Mount() as m:
         fill(m)

@@ -129,11 +129,42 @@ static void stored_once(void **state)
 	world_done(&w);
 }
 
+static void removed_is_forgotten(void **state)
+{
+	(void)state;
+	struct world w;
+	struct debuginfo info;
+	struct error err = { 0 };
+	int n = 0;
+	world_init(&w);
+	struct db *db = world_open(&w);
+	if (!add(db, &info))
+		skip();
+	struct view *v;
+	assert_int_equal(db_view(db, 0, &v, NULL), 0);
+	assert_int_equal(view_need_debug(v, NULL), 0);
+	view_unref(v);
+	assert_true(knows(db, info.facts.build_id));
+	assert_int_equal(debuginfo_remove(db, "00", &err), ERR_STORE_NOT_FOUND);
+	assert_non_null(strstr(err.text, "no symbols"));
+	assert_int_equal(debuginfo_remove(db, info.facts.build_id, NULL), 0);
+	assert_int_equal(debuginfo_list(db, count, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	assert_false(knows(db, info.facts.build_id));
+	assert_int_equal(debuginfo_remove(db, info.facts.build_id, NULL), ERR_STORE_NOT_FOUND);
+	assert_true(add(db, &info));
+	assert_false(info.known);
+	assert_true(knows(db, info.facts.build_id));
+	db_close(db);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_follow_within_a_minute),
 		cmocka_unit_test(stored_once),
+		cmocka_unit_test(removed_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
