@@ -16,6 +16,7 @@
 #include "tree.h"
 
 #define STEPS_BACK 5
+#define PATIENCE (5 * NS_PER_S) /* with another who computes the values */
 #define REACH NS_PER_HOUR /* of profiles from before the first step into it */
 #define PATH_MAX_BYTES ((size_t)16 << 10)
 #define TEXT_MAX_BYTES ((size_t)64 << 20)
@@ -249,11 +250,24 @@ static int put_newest(struct tree *t, const struct recording *r, struct recorded
 	return buf_err(out);
 }
 
+/* Who comes while another computes the values finds them done; but threads do not pile up behind one that is slow. */
+static int recorder_lock(struct recorder *r, struct error *err)
+{
+	int64_t until = clock_now() + PATIENCE;
+	struct timespec t = { until / NS_PER_S, until % NS_PER_S };
+	if (!pthread_mutex_timedlock(&r->lock, &t))
+		return 0;
+	return error_set(err, ERR_STORE_TIMEOUT, "the values of rules are being computed, for more than %lld s",
+	                 (long long)(PATIENCE / NS_PER_S));
+}
+
 int recordings_render(struct tree *t, const struct cancel *cancel, struct buf *out, struct error *err)
 {
 	struct recorder *r = t->recorder;
-	pthread_mutex_lock(&r->lock);
-	int e = read_rules(t, r, err);
+	int e = recorder_lock(r, err);
+	if (e)
+		return e;
+	e = read_rules(t, r, err);
 	for (size_t i = 0; !e && i < r->rules.n; i++)
 		e = put_newest(t, &r->rules.v[i], &r->v[i], cancel, out, err);
 	pthread_mutex_unlock(&r->lock);

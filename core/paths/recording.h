@@ -41,7 +41,7 @@ int recordings_text(struct db *db, struct buf *out, struct error *err);
  * Appends the newest values of all rules in the text format of Prometheus: of each series the newest step that has
  * ended and has data, of the last five. A rule whose service or type is not there has no values; one that cannot be
  * computed is a comment with the reason. What cannot have changed since the last call on this tree is not computed
- * again.
+ * again. ERR_STORE_TIMEOUT where another call has been at it for five seconds.
  */
 int recordings_render(struct tree *t, const struct cancel *cancel, struct buf *out, struct error *err);
 
