@@ -183,7 +183,7 @@ class Server:
 
     def __init__(self, answers=(), tls=None):
         self.answers, self.requests, self.taken = answers if callable(answers) else list(answers), [], {}
-        self.accepted, server = 0, self
+        self.accepted, self.changes, server = 0, False, self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
@@ -215,7 +215,7 @@ class Server:
         if status // 100 == 2:
             self.accepted += len(samples)
             for labels, t, v in samples:
-                assert self.taken.get((labels, t), v) == v
+                assert self.changes or self.taken.get((labels, t), v) == v
                 self.taken[labels, t] = v
         return status, headers, text
 
@@ -373,6 +373,29 @@ def test_for_ever():
         assert not {s for q in server.requests[before:] for s in q[2]} & {s for q in server.requests[:before] for s in q[2]}
 
 
+def test_what_comes_late():
+    with Receiver() as r, Server() as server:
+        set_rules({'name': 'web_cpu', 'select': 'web/cpu/@step=1s', 'by': 'region'})
+        now = int(time.time())
+        r.post('/web/region=eu/cpu.pb.gz', pprof(10**9, (now - 300) * 10**9, duration=10**9))
+        p = subprocess.Popen([PROGRAM, 'rules', 'db', '--remote-write', server.url, '--watch', '--delay', '1s', '--late', '10m', '--since', '10m'],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def total():
+            return server.sums().get('web_cpu_sum_per_step_seconds', 0)
+        try:
+            eventually(lambda: abs(total() - 1) < 1e-9, 20)
+            r.post('/web/region=us/cpu.pb.gz', pprof(10**9, (now - 200) * 10**9, duration=10**9))
+            eventually(lambda: abs(total() - 2) < 1e-9, 20)
+            server.changes = True
+            r.post('/web/region=us/pod=b/cpu.pb.gz', pprof(10**9, (now - 200) * 10**9, duration=10**9))
+            eventually(lambda: abs(total() - 3) < 1e-9, 20)
+            assert server.accepted == len(server.taken) + 2, (server.accepted, len(server.taken))  # a sum and a rate, once more
+        finally:
+            p.kill()
+            p.wait()
+
+
 # ---- remote write: Prometheus ----
 
 class Prometheus:
@@ -453,6 +476,13 @@ def test_prometheus_has_what_metrics_prom_has():
             want = exported(path, old, new)
             got = {k: v for k, v in prometheus.values('{__name__=~"%s_.*"}' % new).items() if k[1] < end}
             assert len(want) > 50 and want == got, f'{path}: {len(want)} {len(got)} {sorted(set(want.items()) ^ set(got.items()))[:4]}'
+        # What comes late is sent late.
+        at = minute(100)
+        send(r, 'web', 10**9, at + 20, region='ap')
+        time.sleep(1.1)
+        assert ' 0 refused' in send_values(prometheus.url, '--state', 'state.json', '--late', '3h')
+        late = prometheus.values('web_cpu_sum_per_step_seconds{region="ap"}')
+        assert list(late.values()) == [1] and next(iter(late))[1] == at, late
         # Sent again, it is the same.
         before = prometheus.values('{service=~".+"}')
         assert ' 0 refused' in send_values(prometheus.url, '--since', '30d')

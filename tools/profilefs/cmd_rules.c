@@ -93,6 +93,7 @@ enum {
 	OPT_SINCE,
 	OPT_WATCH,
 	OPT_DELAY,
+	OPT_LATE,
 	OPT_STATE,
 	OPT_TOKEN,
 	OPT_USER,
@@ -126,6 +127,8 @@ static bool take_send_option(struct rules_args *a, int c)
 		return parse_since(optarg, &o->since);
 	case OPT_DELAY:
 		return duration_parse(optarg, &o->delay);
+	case OPT_LATE:
+		return duration_parse(optarg, &o->late);
 	case OPT_PATIENCE:
 		return duration_parse(optarg, &a->patience);
 	case OPT_STATE:
@@ -208,6 +211,7 @@ static int run_rules(const struct command *self, int argc, char **argv)
 		{ "since", required_argument, NULL, OPT_SINCE },
 		{ "watch", no_argument, NULL, OPT_WATCH },
 		{ "delay", required_argument, NULL, OPT_DELAY },
+		{ "late", required_argument, NULL, OPT_LATE },
 		{ "patience", required_argument, NULL, OPT_PATIENCE },
 		{ "state", required_argument, NULL, OPT_STATE },
 		{ "token-file", required_argument, NULL, OPT_TOKEN },
@@ -246,6 +250,7 @@ const struct command cmd_rules = {
 	        "      --state FILE         keeps there what was sent, and goes on from it\n"
 	        "      --watch              goes on for ever, with each step that ends\n"
 	        "      --delay TIME         that a step waits for late profiles (default: 1m)\n"
+	        "      --late TIME          looks at so much again, for profiles that come later; sends what changed\n"
 	        "      --patience TIME      that a server is tried for (default: 5m; with --watch, for ever)\n"
 	        "      --token-file FILE    holds a bearer token, or\n"
 	        "      --user-file FILE     USER:PASSWORD\n"

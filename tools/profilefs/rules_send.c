@@ -8,7 +8,9 @@
  * All rules go forward together, an hour at a time: a server that takes nothing older than an hour before the newest
  * takes the history of all.
  *
- * A profile that comes later than that changes steps that were sent. They stay as they are on the server.
+ * A profile that comes later than that changes steps that were sent. With `late`, steps of so long before the place are
+ * computed again with each new one; of what they have, what was not sent as it is now goes too. What was sent is kept
+ * in memory: the first time it is all sent again.
  */
 
 #include "rules_send.h"
@@ -18,18 +20,31 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../core/base/hash.h"
+#include "../../core/base/idset.h"
 #include "../../core/paths/recording.h"
 #include "../../core/wire/json.h"
 #include "../../core/wire/jsonw.h"
 
 #define STATE_MAX ((size_t)4 << 20)
 #define WINDOW NS_PER_HOUR
+#define SENT_MAX ((size_t)4 << 20)
 #define WAIT_MAX (15 * NS_PER_S) /* for rules that somebody sets */
 #define WAIT_MIN NS_PER_S
 
+/* Values of steps that may still change. */
+struct sent {
+	VEC(struct sent_value {
+		uint64_t key; /* of series and time */
+		double value;
+	}) v;
+	struct idset ids;
+};
+
 struct place {
 	char *rule;
-	int64_t at;
+	int64_t at, first; /* nothing before `first` is sent */
+	struct sent sent;
 };
 
 struct sending {
@@ -39,13 +54,23 @@ struct sending {
 	VEC(struct place) places;
 	struct recordings rules;
 	struct place *moving; /* of the rule that is sent */
+	struct sent now;      /* what its steps have now */
 };
+
+static void sent_done(struct sent *s)
+{
+	VEC_DONE(&s->v);
+	idset_done(&s->ids);
+}
 
 static void sending_done(struct sending *d)
 {
-	for (size_t i = 0; i < d->places.n; i++)
+	for (size_t i = 0; i < d->places.n; i++) {
 		free(d->places.v[i].rule);
+		sent_done(&d->places.v[i].sent);
+	}
 	VEC_DONE(&d->places);
+	sent_done(&d->now);
 	recordings_done(&d->rules);
 	remote_free(d->remote);
 }
@@ -62,7 +87,7 @@ static struct place *place_of(struct sending *d, struct str rule)
 	struct place *to = VEC_PUSH(&d->places);
 	if (!to)
 		return NULL;
-	*to = (struct place){ strndup(rule.s, rule.len), d->o->since };
+	*to = (struct place){ .rule = strndup(rule.s, rule.len), .at = d->o->since, .first = d->o->since };
 	if (to->rule)
 		return to;
 	d->places.n--;
@@ -87,6 +112,7 @@ static int take_state(struct sending *d, const struct json *json)
 			return -ENOMEM;
 		if (!time_parse(text, &p->at))
 			return -EINVAL;
+		p->first = TIME_MIN;
 	}
 	return 0;
 }
@@ -143,12 +169,67 @@ static int put_state(struct sending *d)
 	return !e && rename((const char *)path.data, d->o->state) ? -errno : e;
 }
 
+/* ---- what was sent ---- */
+
+static bool sent_has(const struct sent *s, uint64_t key, double value)
+{
+	for (struct idset_probe p = idset_probe(&s->ids, key); idset_next(&s->ids, &p);)
+		if (s->v.v[p.id].key == key)
+			return !memcmp(&s->v.v[p.id].value, &value, sizeof value);
+	return false;
+}
+
+static int sent_add(struct sent *s, uint64_t key, double value)
+{
+	struct sent_value *to = s->v.n < SENT_MAX ? VEC_PUSH(&s->v) : NULL;
+	if (!to)
+		return s->v.n < SENT_MAX ? -ENOMEM : ERR_LIMIT;
+	*to = (struct sent_value){ key, value };
+	return idset_add(&s->ids, key, (uint32_t)(s->v.n - 1));
+}
+
+static void swap(struct sent *a, struct sent *b)
+{
+	struct sent c = *a;
+	*a = *b;
+	*b = c;
+}
+
+static uint64_t series_key(const struct metric_series *s)
+{
+	uint64_t key = hash_bytes(s->name.s, s->name.len);
+	for (size_t i = 0; i < s->n_labels; i++) {
+		key = hash_mix(key, hash_bytes(s->labels[i].key.s, s->labels[i].key.len));
+		key = hash_mix(key, hash_bytes(s->labels[i].value.s, s->labels[i].value.len));
+	}
+	return key;
+}
+
+/* As remote_gather(), but for what was sent as it is. */
+static int gather_changed(void *ctx, const struct metric_series *s)
+{
+	struct sending *d = ctx;
+	_free_ struct metric_sample *fresh = calloc(s->n_samples, sizeof *fresh);
+	struct metric_series rest = *s;
+	uint64_t series = series_key(s);
+	int e = fresh ? 0 : -ENOMEM;
+	rest.samples = fresh;
+	rest.n_samples = 0;
+	for (size_t i = 0; !e && i < s->n_samples; i++) {
+		uint64_t key = hash_mix(series, (uint64_t)s->samples[i].time);
+		if (!sent_has(&d->moving->sent, key, s->samples[i].value))
+			fresh[rest.n_samples++] = s->samples[i];
+		e = sent_add(&d->now, key, s->samples[i].value);
+	}
+	return e || !rest.n_samples ? e : remote_gather(d->remote, &rest);
+}
+
 /* ---- one rule ---- */
 
 static int on_taken(void *ctx, int64_t before)
 {
 	struct sending *d = ctx;
-	d->moving->at = before;
+	d->moving->at = MAX(d->moving->at, before);
 	int e = d->o->state ? put_state(d) : 0;
 	if (e)
 		fail(d->o->state, e, NULL);
@@ -162,7 +243,8 @@ static int64_t round_up(int64_t t, int64_t step)
 
 static int send_steps(struct sending *d, const struct recording *r, int64_t from, int64_t to, struct error *err)
 {
-	int e = recording_series(d->s->tree, r, from, to, NULL, remote_gather, d->remote, err);
+	int e = d->o->late ? recording_series(d->s->tree, r, from, to, NULL, gather_changed, d, err)
+	                   : recording_series(d->s->tree, r, from, to, NULL, remote_gather, d->remote, err);
 	if (e) {
 		remote_drop(d->remote);
 		return e;
@@ -177,8 +259,14 @@ static int send_rule(struct sending *d, const struct recording *r, int64_t until
 	d->moving = place_of(d, str_of(r->name));
 	if (!d->moving)
 		return -ENOMEM;
-	int64_t from = round_up(d->moving->at, r->step), steps = (until - from) / r->step;
+	bool due = round_up(d->moving->at, r->step) < until;
+	if (!due && (d->o->watch || !d->o->late))
+		return 0;
+	int64_t from = round_up(MAX(d->moving->at - d->o->late, d->moving->first), r->step);
+	int64_t steps = (until - from) / r->step;
 	int e = 0;
+	d->now.v.n = 0;
+	idset_clear(&d->now.ids);
 	while (!e && from < until) {
 		int64_t to = MIN(from + steps * r->step, until);
 		e = send_steps(d, r, from, to, err);
@@ -189,6 +277,8 @@ static int send_rule(struct sending *d, const struct recording *r, int64_t until
 			from = to;
 		}
 	}
+	if (!e && d->o->late)
+		swap(&d->now, &d->moving->sent);
 	return e;
 }
 

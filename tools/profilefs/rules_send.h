@@ -11,6 +11,7 @@ struct rules_send {
 	const char *state; /* a file that keeps until when each rule's values were sent; NULL */
 	int64_t since;     /* for rules that it does not have */
 	int64_t delay;     /* ns that a step waits for late profiles */
+	int64_t late;      /* ns before what was sent that is looked at again; 0 */
 	bool watch;
 };
 
