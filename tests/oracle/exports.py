@@ -248,8 +248,9 @@ def otlp_stacks(data, name):
     return {k: v for k, v in out.items() if v}
 
 
-def check_otlp(program, path):
-    assert_near(path, folded(program, path), otlp_stacks(program.cat(path + '/otlp.pb'), path.split('/')[2]))
+def check_otlp(program, path, name=None):
+    """name: the type's own, where it is listed under another."""
+    assert_near(path, folded(program, path), otlp_stacks(program.cat(path + '/otlp.pb'), name or path.split('/')[2]))
 
 
 def check_otlp_proto(program, path):
@@ -349,6 +350,26 @@ def check_each(report, program, path, directory):
     report.check(at + '/otlp', check_otlp, program, path)
     report.check(at + '/otlp-proto', check_otlp_proto, program, path)
     report.check(at + '/otlp-back', check_round_trip, program, path, 'otlp.pb', path.split('/')[2], directory)
+
+
+def check_functions(program, path):
+    """functions.tsv has what top.tsv has."""
+    both = [{r['name']: (r[self], r[total]) for r in singles.parse_tsv(program.cat(path + name))}
+            for name, self, total in (('/top.tsv', 'flat', 'cum'), ('/functions.tsv', 'self', 'total'))]
+    assert_same(*both, 'function')
+
+
+def check_one(report, program, one, directory):
+    """On a single profile, of its first type."""
+    for listed in singles.exact_types(one)[:1]:
+        at, path = 'export/' + one.name, '%s/all/%s' % (one.service, listed)
+        report.check(at + '/speedscope', check_speedscope, program, path)
+        report.check(at + '/dot', check_dot, program, path, directory)
+        report.check(at + '/graphviz', check_graphviz, program, path, directory)
+        report.check(at + '/callgrind', check_callgrind, program, path, directory)
+        report.check(at + '/firefox', check_firefox, program, path)
+        report.check(at + '/otlp', check_otlp, program, path, one.profile.types[one.types[listed][0]][0])
+        report.check(at + '/functions', check_functions, program, path)
 
 
 def check_all(report, program, directory):

@@ -316,11 +316,14 @@ def list_types(program, one):
     one.types = find_types(program, one)
 
 
+def exact_types(one):
+    """Those whose sums stay within 64 bits."""
+    return [listed for listed, (index, _, factor) in one.types.items() if not overflows(one, index, factor)]
+
+
 def check_renderings(report, program, one, directory):
-    for listed, (index, _, factor) in one.types.items():
+    for listed in exact_types(one):
         at = '%s/%s' % (one.name, listed)
-        if overflows(one, index, factor):
-            continue
         report.check('top-tsv/' + at, check_top_tsv, program, one, listed)
         report.check('top-txt/' + at, check_top_txt, program, one, listed)
         report.check('folded/' + at, check_folded, program, one, listed)
@@ -335,6 +338,8 @@ def check_renderings(report, program, one, directory):
 
 
 def check_all(report, program, files, directory):
+    """Those that were taken."""
+    ones = []
     for number, (name, path) in enumerate(files):
         one = One(number, name, path)
         if not report.need('ingest/' + name, ingest, program, one):
@@ -344,3 +349,5 @@ def check_all(report, program, files, directory):
             report.check('raw/' + name, check_raw, program, one, directory)
         if report.need('types/' + name, list_types, program, one):
             check_renderings(report, program, one, directory)
+            ones.append(one)
+    return ones
