@@ -197,14 +197,18 @@ def check_firefox(program, path):
     for table in (stacks, frames, functions, thread['samples']):
         wrong = [k for k, v in table.items() if isinstance(v, list) and len(v) != table['length']]
         assert not wrong, 'columns %s have not %d rows' % (wrong, table['length'])
-    lines = []
-    for frame, prefix in zip(stacks['frame'], stacks['prefix']):
-        name = singles.folded_line([strings[functions['name'][frames['func'][frame]]]])
-        lines.append(name if prefix is None else '%s;%s' % (lines[prefix], name))
+
+    def line(at):
+        names = []
+        while at is not None:
+            names.append(strings[functions['name'][frames['func'][stacks['frame'][at]]]])
+            at = stacks['prefix'][at]
+        return singles.folded_line(reversed(names))
+
     samples = thread['samples']
     scale = 10**6 if samples['weightType'] == 'tracing-ms' else 1
     for stack, weight in zip(samples['stack'], samples['weight']):
-        out['[no stack]' if stack is None else lines[stack]] += round(weight * scale)
+        out[line(stack)] += round(weight * scale)
     assert_near(path, folded(program, path), {k: v for k, v in out.items() if v})
     assert samples['time'] == sorted(samples['time'])
 
