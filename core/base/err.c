@@ -12,6 +12,12 @@ static const struct {
 #undef X
 };
 
+bool err_is_damage(int e)
+{
+	return e == ERR_CORRUPT || e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT_MISSING ||
+	       e == ERR_STORE_RANGE;
+}
+
 const char *err_name(int e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tree); i++)

@@ -69,6 +69,13 @@ static inline int err_errno(int e)
 	return e < 0 ? (-e) & 0xff : 0;
 }
 
+/*
+ * Whether an object cannot be read for what it is: its bytes are not what it says, it ends before they do, or it is not
+ * there although the catalog has it. That costs its own data only; who meets it goes on without it and tells, but for
+ * deletion (docs/architecture.md "Damage"). A store that does not answer is no damage.
+ */
+bool err_is_damage(int e);
+
 const char *err_name(int e); /* "ERR_CHECKSUM"; "EIO" for a plain -errno; borrowed for ever */
 const char *err_text(int e); /* a sentence; borrowed for ever */
 

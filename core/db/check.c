@@ -206,7 +206,7 @@ int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *k
 	_cleanup_(view_unrefp) struct view *v = NULL;
 	struct error why = { 0 };
 	int r = db_view(db, 0, &v, &why);
-	if (r == ERR_CORRUPT_CHECKSUM || r == ERR_CORRUPT_LAYOUT || r == ERR_CORRUPT_MISSING) {
+	if (err_is_damage(r)) {
 		check_found(&c, "cat/", error_text(&why, r)); /* the sentence begins with the version's key */
 		return c.found;
 	}

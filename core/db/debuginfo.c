@@ -342,7 +342,7 @@ int view_debug_table(struct view *v, struct str build_ids, struct debug_shared *
 	if (!of)
 		return 0;
 	int r = share_table(v->db, of, ret, &why);
-	if (r == ERR_CORRUPT_CHECKSUM || r == ERR_CORRUPT_LAYOUT || r == ERR_STORE_NOT_FOUND || r == ERR_NEWER) {
+	if (err_is_damage(r) || r == ERR_STORE_NOT_FOUND || r == ERR_NEWER) {
 		log_msg(v->db->log, LOG_LEVEL_WARNING, "%s", error_text(&why, r));
 		return 0;
 	}

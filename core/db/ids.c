@@ -288,7 +288,7 @@ static int read_one(void *arg, size_t i)
 /* What a damaged object held is written again, and so is what one held that is not there. */
 static bool is_lost(int e)
 {
-	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_STORE_NOT_FOUND || e == ERR_STORE_RANGE;
+	return err_is_damage(e) || e == ERR_STORE_NOT_FOUND;
 }
 
 static int take_read(struct reading *q, struct id_index *x, struct error *err)

@@ -49,11 +49,6 @@ static void damaged_add(struct damaged_set *d, const struct ulid *ulid)
 	qsort(d->v.v, d->v.n, sizeof *d->v.v, ulid_order);
 }
 
-static bool is_damage(int e)
-{
-	return e == ERR_CORRUPT || e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_STORE_RANGE;
-}
-
 /* ---- what the outputs are ---- */
 
 struct output {
@@ -439,7 +434,7 @@ static int open_input(struct run *r, const struct live *l, struct error *err)
 		return -ENOMEM;
 	bool whole = fits_whole(r, l->object.size);
 	int e = object_open(r->db, &l->object, whole, &in->block, err);
-	if (is_damage(e)) {
+	if (err_is_damage(e)) {
 		log_msg(r->db->log, LOG_LEVEL_ERROR, "%s: damaged, left out of compaction: %s", l->object.key,
 		        error_text(err, e));
 		damaged_add(r->job->damaged, &l->object.ulid);
@@ -533,7 +528,7 @@ static int run_once(struct run *r, struct merge_counts *counts, struct error *er
 		return COMMIT_DONE;
 	if (e == 0)
 		e = make_outputs(r, &own, err);
-	if (is_damage(e) && r->job->damaged)
+	if (err_is_damage(e) && r->job->damaged)
 		find_damage(r);
 	if (e == 0)
 		e = commit_run(r, err);
@@ -557,7 +552,7 @@ static int run_once(struct run *r, struct merge_counts *counts, struct error *er
 int merge_run(struct db *db, const struct merge_job *job, struct merge_counts *counts, struct error *err)
 {
 	int e = ERR_CORRUPT;
-	for (int i = 0; i < 2 && is_damage(e); i++) { /* the second time without what was found damaged */
+	for (int i = 0; i < 2 && err_is_damage(e); i++) { /* the second time without what was found damaged */
 		struct run r = { .db = db, .job = job, .arena = ARENA_INIT(INFO_ARENA) };
 		e = run_once(&r, counts, err);
 		run_done(&r);

@@ -82,12 +82,6 @@ static int judge_missing(struct opening *o, size_t i)
 	return ERR_CORRUPT_MISSING;
 }
 
-static bool is_damage(int e)
-{
-	return e == ERR_CORRUPT_CHECKSUM || e == ERR_CORRUPT_LAYOUT || e == ERR_CORRUPT || e == ERR_CORRUPT_MISSING ||
-	       e == ERR_STORE_RANGE; /* cut short */
-}
-
 /* Damage is counted and left out. */
 static int gather(struct opening *o, size_t n, struct parts *ret, struct error *err)
 {
@@ -102,9 +96,9 @@ static int gather(struct opening *o, size_t n, struct parts *ret, struct error *
 			continue;
 		if (e == ERR_STORE_NOT_FOUND)
 			e = judge_missing(o, i);
-		if (is_damage(e) && !ret->damaged++)
+		if (err_is_damage(e) && !ret->damaged++)
 			ret->damage = o->errors[i];
-		if (!is_damage(e))
+		if (!err_is_damage(e))
 			r = error_set(err, e, "%s", error_text(&o->errors[i], e));
 	}
 	return r;
@@ -172,7 +166,7 @@ static int segment_infos(const struct opening *o, size_t i, info_fn fn, void *ct
 	if (r == ERR_STORE_NOT_FOUND)
 		return error_set(err, ERR_STALE, "%s: merged away meanwhile", l->object.key);
 	if (r < 0)
-		return is_damage(r) ? 0 : error_set(err, r, "%s", error_text(&o->errors[i], r));
+		return err_is_damage(r) ? 0 : error_set(err, r, "%s", error_text(&o->errors[i], r));
 	struct block *b = cached_block(o->cached[i]);
 	for (size_t k = 0; k < block_datasets(b) && r == 0; k++)
 		if (!o->service || str_eq(block_info(b, k)->service, *o->service))

@@ -360,7 +360,7 @@ static int render_bytes(struct node *file, const struct cancel *cancel, struct c
 	_buf_ struct buf out = BUF_INIT(RENDER_MAX);
 	int e = render_once(file, false, cancel, &out, err);
 	/* What a kept query would read may be gone from the store: once more on a new view. */
-	if (e == ERR_STALE || e == ERR_CORRUPT_MISSING || e == ERR_STORE_NOT_FOUND) {
+	if (plan_is_stale(e)) {
 		buf_reset(&out);
 		e = render_once(file, true, cancel, &out, err);
 	}

@@ -214,7 +214,7 @@ static int plan_on_view(struct tree *t, const struct selection *sel, const struc
 	return 0;
 }
 
-static bool is_stale(int e)
+bool plan_is_stale(int e)
 {
 	return e == ERR_STALE || e == ERR_CORRUPT_MISSING || e == ERR_STORE_NOT_FOUND;
 }
@@ -228,7 +228,7 @@ int plan_get(struct tree *t, const struct selection *sel, const struct cancel *c
 	if (e)
 		return e;
 	e = plan_on_view(t, sel, &k, false, cancel, ret, err);
-	return is_stale(e) ? plan_on_view(t, sel, &k, true, cancel, ret, err) : e;
+	return plan_is_stale(e) ? plan_on_view(t, sel, &k, true, cancel, ret, err) : e;
 }
 
 struct query *plan_kept(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN])
@@ -268,7 +268,7 @@ int plan_once(struct tree *t, const struct selection *sel, const struct cancel *
               struct error *err)
 {
 	int e = query_on(t, sel, VIEW_MAX_AGE, cancel, ret, err);
-	return is_stale(e) ? query_on(t, sel, 0, cancel, ret, err) : e;
+	return plan_is_stale(e) ? query_on(t, sel, 0, cancel, ret, err) : e;
 }
 
 int plan_get_print(struct tree *t, const struct selection *sel, const uint8_t print[PRINT_LEN], bool fresh,

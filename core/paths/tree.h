@@ -109,6 +109,8 @@ int plan_peek(struct tree *t, const struct selection *sel, struct query **ret, s
 /* As plan_get(), but not kept: for selections of one profile, of which there are many. */
 int plan_once(struct tree *t, const struct selection *sel, const struct cancel *cancel, struct query **ret,
               struct error *err);
+/* Whether what a view names may be gone because the view is old: a new one tells. */
+bool plan_is_stale(int e);
 /* What the results depend on: the fingerprints of the query and of its baseline. */
 void plan_print(struct query *q, uint8_t ret[PRINT_LEN]);
 

@@ -210,8 +210,6 @@ struct query {
 
 struct pool *query_pool(const struct query *q);
 int out_of_memory(struct error *err);
-/* An object's damage costs its own data only: it is counted, and the query goes on. */
-bool error_is_damage(int r);
 
 /* query.c */
 /* For a query beside q that is to have rows: without rollups where q is. */

@@ -174,7 +174,7 @@ static int count_samples(struct counter *c, const struct cancel *cancel, struct 
 		if (!p->info->n_sample_label_keys || !p->n_rows)
 			continue;
 		r = count_part(c, (uint32_t)i, cancel, err);
-		if (error_is_damage(r))
+		if (err_is_damage(r))
 			r = 0;
 	}
 	return r;

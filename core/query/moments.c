@@ -169,7 +169,7 @@ static int read_parts(struct query *q, const struct cancel *cancel, struct momen
 		struct qpart *p = &q->parts.v[i];
 		if (p->n_rows)
 			e = read_part(&r, p, cancel, err);
-		e = error_is_damage(e) ? 0 : e;
+		e = err_is_damage(e) ? 0 : e;
 	}
 	return e;
 }

@@ -18,7 +18,7 @@ static int run_rows(struct pass *pass, struct job *job)
 		e = cancel_check(pass->cancel);
 		if (e >= 0)
 			e = pass_row(pass, job, r, want);
-		if (error_is_damage(e)) {
+		if (err_is_damage(e)) {
 			atomic_fetch_add(&pass->damaged, 1);
 			e = 0;
 		}
@@ -34,7 +34,7 @@ static int run_cells(struct pass *pass, struct job *job)
 		e = cancel_check(pass->cancel);
 		if (e >= 0)
 			e = rollups_add(pass, job, &job->cells[i]);
-		if (error_is_damage(e)) {
+		if (err_is_damage(e)) {
 			atomic_store(&pass->bad_cell, true);
 			e = 0;
 		}
@@ -173,7 +173,7 @@ static int load_symbols(void *arg, size_t i)
 		p->ordinals = has_ordinals(p->symbols);
 		r = budget_query(pass->q, symbols_bytes(p->symbols), &pass->errors[i]);
 	}
-	if (!error_is_damage(r))
+	if (!err_is_damage(r))
 		return r;
 	atomic_fetch_add(&pass->damaged, 1);
 	return 0;

@@ -33,11 +33,6 @@ int out_of_memory(struct error *err)
 	return error_set(err, -ENOMEM, "out of memory");
 }
 
-bool error_is_damage(int r)
-{
-	return r == ERR_CORRUPT || r == ERR_CORRUPT_CHECKSUM || r == ERR_CORRUPT_LAYOUT || r == ERR_CORRUPT_MISSING;
-}
-
 const struct profile_row *row_of(const struct query *q, const struct row *r)
 {
 	return &q->parts.v[r->part].profiles->rows[r->at];
@@ -89,9 +84,9 @@ static int part_rollups(struct qpart *p, struct error *err)
 	int r = dataset_tables(p->dataset, &p->profiles, err);
 	if (r >= 0)
 		r = dataset_rollups(p->dataset, &p->rollups, NULL);
-	if (error_is_damage(r))
+	if (err_is_damage(r))
 		p->rollups = NULL;
-	return error_is_damage(r) ? 0 : r;
+	return err_is_damage(r) ? 0 : r;
 }
 
 static int part_tables(struct query *q, struct qpart *p, struct error *err)
@@ -394,7 +389,7 @@ static int part_load(struct part_load *load, size_t i, int (*step)(struct part_l
 	static const struct profiles nothing;
 	struct qpart *p = &load->q->parts.v[load->first + i];
 	int r = load->damaged[i] ? 0 : step(load, i);
-	if (!error_is_damage(r))
+	if (!err_is_damage(r))
 		return r;
 	load->damaged[i] = true;
 	p->profiles = &nothing;

@@ -310,10 +310,10 @@ static void info_damage(const struct pass *pass, struct query_info *info)
 {
 	const struct error *first = NULL;
 	for (size_t i = 0; i < pass->q->parts.n && !first; i++)
-		if (error_is_damage(pass->errors[i].code))
+		if (err_is_damage(pass->errors[i].code))
 			first = &pass->errors[i];
 	for (size_t i = 0; i < pass->n_jobs && !first; i++)
-		if (error_is_damage(pass->jobs[i].error.code))
+		if (err_is_damage(pass->jobs[i].error.code))
 			first = &pass->jobs[i].error;
 	if (first && !info->damaged)
 		snprintf(info->damage, sizeof info->damage, "%.*s", (int)sizeof info->damage - 1, first->text);

@@ -37,6 +37,17 @@ static void test_plain_errno_is_an_error(void **state)
 	assert_int_equal(err_errno(0), 0);
 }
 
+static void test_damage_is_told_from_failure(void **state)
+{
+	static const int damage[] = { ERR_CORRUPT, ERR_CORRUPT_CHECKSUM, ERR_CORRUPT_LAYOUT, ERR_CORRUPT_MISSING, ERR_STORE_RANGE };
+	static const int others[] = { 0,         ERR_STORE,     ERR_STORE_NOT_FOUND, ERR_STORE_TIMEOUT, ERR_STORE_ACCESS,
+		                      ERR_NEWER, ERR_CANCELLED, ERR_STALE,           -EIO,              -ENOMEM };
+	for (size_t i = 0; i < ARRAY_SIZE(damage); i++)
+		assert_true(err_is_damage(damage[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(err_is_damage(others[i]));
+}
+
 static void test_sentences(void **state)
 {
 	struct error err = { 0 };
@@ -72,6 +83,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_leaf_has_its_own_number_and_root),
 		cmocka_unit_test(test_plain_errno_is_an_error),
+		cmocka_unit_test(test_damage_is_told_from_failure),
 		cmocka_unit_test(test_sentences),
 		cmocka_unit_test(test_place_of_an_unexplained_error),
 		cmocka_unit_test(test_long_sentences_are_cut),
