@@ -316,6 +316,29 @@ static void only_directories_above_a_time_take_files(void **state)
 	}
 }
 
+static void a_target_says_which_names_it_takes(void **state)
+{
+	static const struct {
+		enum target_takes takes;
+		const char *name;
+		int allows;
+		bool takes_effect;
+	} cases[] = {
+		{ TAKES_RULES, "rules.json", 0, true },           { TAKES_RULES, "rules.json.new", 0, false },
+		{ TAKES_RULES, "rules.json~", 0, false },         { TAKES_RULES, "sedaB3xYz", 0, false },
+		{ TAKES_RULES, "sedation.json", ERR_PATH_DENIED, false }, { TAKES_RULES, "rule.json", ERR_PATH_DENIED, false },
+		{ TAKES_RULES, "rules.prom", ERR_PATH_DENIED, false },    { TAKES_PROFILES, "rules.json", 0, true },
+		{ TAKES_DEBUGINFO, "server.debug", 0, true },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct target t = { .takes = cases[i].takes };
+		struct error err = { 0 };
+		assert_int_equal(target_allows(&t, cases[i].name, &err), cases[i].allows);
+		assert_true(!cases[i].allows == !err.text[0]);
+		assert_int_equal(target_takes_name(&t, cases[i].name), cases[i].takes_effect);
+	}
+}
+
 static void a_target_is_what_the_path_says(void **state)
 {
 	_cleanup_(node_unrefp) struct node *n =
@@ -461,6 +484,7 @@ int main(void)
 		cmocka_unit_test(files_render_once_and_keep_their_inode),
 		cmocka_unit_test(a_walk_follows_links_and_steps_back),
 		cmocka_unit_test(only_directories_above_a_time_take_files),
+		cmocka_unit_test(a_target_says_which_names_it_takes),
 		cmocka_unit_test(a_target_is_what_the_path_says),
 		cmocka_unit_test(services_are_made_and_forgotten),
 		cmocka_unit_test(control_files_tell_of_the_program),

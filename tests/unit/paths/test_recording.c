@@ -130,6 +130,23 @@ static void test_several_labels(void **state)
 	close_fixture(&f);
 }
 
+/* Samples have several values of their labels, a profile one of its own. */
+static void test_labels_of_samples_are_grouped_by_alone(void **state)
+{
+	struct fixture f;
+	struct making cpu = { "cpu nanoseconds", "main;work 1000000000", "route /a", NOW - 67 * NS_PER_S, 10 * NS_PER_S };
+	open_fixture(&f, NULL);
+	assert_int_equal(tree_add_service(f.tree, "a", NULL), 0);
+	must_put(&f, "/a/region=eu", "cpu.pb.gz", &cpu);
+	check(&f, "[{\"name\": \"c\", \"select\": \"a/cpu\", \"by\": \"route\"}]",
+	      (const char *const[]){ "c_sum_per_step_seconds{service=\"a\",type=\"cpu\",route=\"/a\"} 1\n", NULL }, 2);
+	check(&f, "[{\"name\": \"c\", \"select\": \"a/cpu\", \"by\": [\"region\", \"route\"]},\n"
+	          " {\"name\": \"d\", \"select\": \"a/cpu\", \"by\": [\"region\"]}]",
+	      (const char *const[]){ "# c: 'route' is a label of samples: these can be grouped by alone\n",
+		                     "d_sum_per_step_seconds{service=\"a\",type=\"cpu\",region=\"eu\"} 1\n", NULL }, 2);
+	close_fixture(&f);
+}
+
 /* Store calls that one more look takes. */
 static uint64_t look(struct fixture *f, const char *line)
 {
@@ -219,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_several_labels),
+		cmocka_unit_test(test_labels_of_samples_are_grouped_by_alone),
 		cmocka_unit_test(test_looked_at_again),
 		cmocka_unit_test(test_series_of_neighbouring_ranges),
 		cmocka_unit_test(test_files),
