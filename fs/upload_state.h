@@ -4,6 +4,7 @@
 /* For upload.c and upload_table.c only. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "../core/paths/ingest.h"
@@ -63,7 +64,7 @@ struct upload {
 	uint64_t prefix;               /* bytes from `taken` on without a hole */
 	uint64_t judged;               /* of these, how many the format was judged by */
 	bool dirty;                    /* written since they were last taken */
-	int refused;                   /* why what is there cannot be taken, until it changes */
+	atomic_int refused;            /* why what is there cannot be taken, until it changes; others may look at it */
 	int broken;                    /* why a write failed, until the file is written anew from the start */
 };
 

@@ -64,12 +64,12 @@ def test_editors():
         text = GOOD
         for n, options in enumerate(('set backupcopy=yes', 'set backupcopy=no', 'set backup backupcopy=no', 'set nowritebackup')):
             to = b'vim_%d' % n
-            ok(f"vim -u NONE -N -es -c '{options}' -c '%s/web_cpu/{to.decode()}/' -c wq {path(m)}")
+            ok(f"vim -u NONE -i NONE -N -es -c '{options}' -c '%s/web_cpu/{to.decode()}/' -c wq {path(m)}")
             text = GOOD.replace(b'web_cpu', to)
             holds(m, text)
             write(path(m), GOOD)
         # Twice in one session: the file is the one that was written.
-        ok(f"vim -u NONE -N -es -c '%s/web_cpu/one/' -c w -c 'sleep 1200m' -c '%s/one/two/' -c w -c q {path(m)}")
+        ok(f"vim -u NONE -i NONE -N -es -c '%s/web_cpu/one/' -c w -c 'sleep 1200m' -c '%s/one/two/' -c w -c q {path(m)}")
         holds(m, GOOD.replace(b'web_cpu', b'two'))
 
 
