@@ -297,6 +297,13 @@ void sums_done(struct sums *s);
  */
 enum values_want { WANT_ROWS, WANT_MAIN, WANT_ALL };
 int values_sums(struct query *q, enum values_want want, const struct cancel *cancel, struct error *err);
+/* Of a slot: the profiles that filters leave something of, and their first and last start. */
+struct slot_note {
+	uint64_t profiles;
+	int64_t first, last;
+};
+/* The same for all slots of a query with filters and without rollups; ret_notes: one for each. */
+int values_noted(struct query *q, const struct cancel *cancel, struct slot_note *ret_notes, struct error *err);
 void values_unused(struct query *q);
 void values_drop(struct query *q); /* q->sums, kept or not */
 /*
@@ -489,6 +496,10 @@ int merge_types(struct query *q, struct fold *fold, struct merged_types *ret, co
 /* ---- memos ---- */
 
 void memo_tree_free(struct memo_tree *m);
+/* tree.c: the tree of a slot by function, of sums that are there. New; values_unused() is the caller's. */
+int tree_of_slot(struct query *q, uint32_t slot, const struct cancel *cancel, struct memo_tree **ret,
+                 struct error *err);
+const struct call_tree *memo_tree_of(const struct memo_tree *m);
 void memo_merged_free(struct profile *p);
 void memo_points_free(struct memo_points *m);
 void memo_steps_free(struct memo_steps *m);

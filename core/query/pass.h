@@ -48,6 +48,7 @@ struct pass {
 	struct filters *filters;
 	struct error *errors;    /* by part */
 	uint8_t **keeps;         /* by part, by stack: 0 not asked, 1 dropped, 2 kept */
+	struct slot_note *notes; /* by slot; NULL: not asked for. On one thread */
 	atomic_size_t memory;    /* charged for what ends with the pass */
 	atomic_bool found;       /* a difference */
 	atomic_bool bad_cell;    /* a cell is damaged: rows are to be read instead */

@@ -83,11 +83,11 @@ static int fill_nodes(const struct folded *f, const uint32_t *index, struct memo
 	return fill_totals(f, m->nodes);
 }
 
-static int tree_fill(struct query *q, const struct fold *fold, struct memo_tree *m)
+static int tree_fill(struct query *q, const struct fold *fold, uint32_t slot, struct memo_tree *m)
 {
 	_free_ uint32_t *rank = NULL, *index = malloc((q->symtab->frames.n + 1) * sizeof *index);
 	_folded_ struct folded folded = { 0 };
-	int64_t divisor = q->n_slots ? q->slots[q->main_slot].covered : 0;
+	int64_t divisor = q->n_slots ? q->slots[slot].covered : 0;
 	int r = index ? symtab_rank_frames(q->symtab, &rank) : -ENOMEM;
 	if (r >= 0)
 		r = fold_finish(fold, rank, &divisor, &folded);
@@ -105,20 +105,42 @@ static int tree_fill(struct query *q, const struct fold *fold, struct memo_tree 
 	return 0;
 }
 
+static int tree_fold(struct query *q, enum granularity by, uint32_t slot, const struct cancel *cancel,
+                     struct memo_tree *m, struct error *err)
+{
+	_fold_ struct fold fold = { 0 };
+	int r = fold_init(&fold, q, q->symtab, false, 1);
+	fold.granularity = by;
+	if (r >= 0)
+		r = fold_sums(&fold, &q->sums, (struct slot_range){ slot - q->sums_first, 1 }, 0, cancel, err);
+	return r < 0 ? r : tree_fill(q, &fold, slot, m);
+}
+
+int tree_of_slot(struct query *q, uint32_t slot, const struct cancel *cancel, struct memo_tree **ret,
+                 struct error *err)
+{
+	struct memo_tree *m = calloc(1, sizeof *m);
+	int r = m ? tree_fold(q, BY_FUNCTION, slot, cancel, m, err) : -ENOMEM;
+	if (r >= 0)
+		*ret = m;
+	else
+		memo_tree_free(m);
+	return r == -ENOMEM ? out_of_memory(err) : r;
+}
+
+const struct call_tree *memo_tree_of(const struct memo_tree *m)
+{
+	return &m->tree;
+}
+
 static int tree_make(struct query *q, enum granularity by, const struct cancel *cancel, struct memo_tree *m,
                      struct error *err)
 {
-	_fold_ struct fold fold = { 0 };
 	int r = q->symtab ? 0 : symtab_new(q, &q->symtab);
 	if (r >= 0 && q->n_slots)
 		r = values_sums(q, WANT_MAIN, cancel, err);
 	if (r >= 0)
-		r = fold_init(&fold, q, q->symtab, false, 1);
-	fold.granularity = by;
-	if (r >= 0)
-		r = fold_sums(&fold, &q->sums, (struct slot_range){ q->main_slot - q->sums_first, 1 }, 0, cancel, err);
-	if (r >= 0)
-		r = tree_fill(q, &fold, m);
+		r = tree_fold(q, by, q->main_slot, cancel, m, err);
 	values_unused(q);
 	return r == -ENOMEM ? out_of_memory(err) : r;
 }

@@ -118,13 +118,24 @@ static int sum_kept(struct pass *pass, uint32_t part, const struct stack_list *l
 
 /* ---- a row ---- */
 
+static void note_slot(struct slot_note *note, const struct row *r)
+{
+	note->first = note->profiles++ ? MIN(note->first, r->time) : r->time;
+	note->last = note->profiles > 1 ? MAX(note->last, r->time) : r->time;
+}
+
 int note_value(struct pass *pass, struct row *r, uint32_t slot, const struct stack_list *l, int64_t scale)
 {
-	if (slot != pass->q->main_slot || !pass->row_values)
+	bool main = slot == pass->q->main_slot && pass->row_values;
+	if (!main && !pass->notes)
 		return 0;
 	wide_t sum = 0;
 	int e = sum_kept(pass, r->part, l, &sum);
-	r->value = sat_narrow((wide_t)sat_narrow(sum) * scale);
+	int64_t value = sat_narrow((wide_t)sat_narrow(sum) * scale);
+	if (main)
+		r->value = value;
+	if (pass->notes && value)
+		note_slot(&pass->notes[slot], r);
 	return e;
 }
 
@@ -428,8 +439,8 @@ static bool tells_rows(const struct query *q, enum values_want want)
 }
 
 /* Where a plan with hours that have no rows meets a damaged cell: ERR_CORRUPT, and the planned query is to be asked. */
-static int values_read(struct query *q, enum values_want want, const struct cancel *cancel, struct sums *ret,
-                       struct error *err)
+static int values_read(struct query *q, enum values_want want, struct slot_note *notes, const struct cancel *cancel,
+                       struct sums *ret, struct error *err)
 {
 	_filters_ struct filters filters = { .sel = q->sel };
 	bool filtered = q->sel->n_filters > 0, again = true;
@@ -442,11 +453,14 @@ static int values_read(struct query *q, enum values_want want, const struct canc
 			.cancel = cancel,
 			.add = want != WANT_ROWS,
 			.filtered = filtered,
-			.row_values = tells_rows(q, want),
+			.row_values = notes || tells_rows(q, want),
+			.notes = notes,
 			.first = want == WANT_ALL ? 0 : q->main_slot,
 			.n_slots = want == WANT_ALL ? q->n_slots : 1,
 			.filters = &filters,
 		};
+		for (uint32_t s = 0; notes && s < q->n_slots; s++)
+			notes[s] = (struct slot_note){ 0 };
 		r = read_once(&pass, want == WANT_ROWS ? NULL : ret, &again, err);
 	}
 	return r == -ENOMEM ? out_of_memory(err) : r;
@@ -492,14 +506,11 @@ static bool may_keep(struct query *q)
 	return bytes <= db_query_memory(view_db(q->view)) / KEPT_SHARE && budget_query(q, bytes, NULL) >= 0;
 }
 
-int values_sums(struct query *q, enum values_want want, const struct cancel *cancel, struct error *err)
+static int sums_read(struct query *q, enum values_want want, struct slot_note *notes, const struct cancel *cancel,
+                     struct error *err)
 {
 	struct sums sums;
-	if (atomic_load(&q->whole))
-		want = WANT_ALL;
-	if (sums_have(q, want))
-		return 0;
-	int r = values_read(q, want, cancel, &sums, err);
+	int r = values_read(q, want, notes, cancel, &sums, err);
 	if (r < 0)
 		return r;
 	values_drop(q);
@@ -507,6 +518,19 @@ int values_sums(struct query *q, enum values_want want, const struct cancel *can
 	q->sums_first = want == WANT_ALL ? 0 : q->main_slot;
 	q->sums_kept = may_keep(q);
 	return 0;
+}
+
+int values_sums(struct query *q, enum values_want want, const struct cancel *cancel, struct error *err)
+{
+	if (atomic_load(&q->whole))
+		want = WANT_ALL;
+	return sums_have(q, want) ? 0 : sums_read(q, want, NULL, cancel, err);
+}
+
+int values_noted(struct query *q, const struct cancel *cancel, struct slot_note *ret_notes, struct error *err)
+{
+	assert(q->mode == PLAN_EXACT && q->sel->n_filters);
+	return sums_read(q, WANT_ALL, ret_notes, cancel, err);
 }
 
 /* The planned query takes the same profiles in the same roles: what has been learnt of them holds for it too. */
@@ -564,7 +588,7 @@ static int read_rows(struct query *q, const struct cancel *cancel, struct error 
 {
 	int r = atomic_load(&q->whole) ? values_sums(q, WANT_ALL, cancel, err) : 0;
 	if (r >= 0 && !q->values_known)
-		r = values_read(q, WANT_ROWS, cancel, NULL, err);
+		r = values_read(q, WANT_ROWS, NULL, cancel, NULL, err);
 	values_unused(q);
 	return r;
 }

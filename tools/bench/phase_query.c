@@ -12,7 +12,7 @@
 #include "measure.h"
 #include "phases.h"
 
-enum query_kind { Q_RENDER, Q_ORIGINAL, Q_SERVICES, Q_VALUES, Q_OPEN, Q_DIRECTORY };
+enum query_kind { Q_RENDER, Q_ORIGINAL, Q_SERVICES, Q_VALUES, Q_OPEN, Q_DIRECTORY, Q_FILE };
 
 struct spec {
 	enum query_kind kind;
@@ -141,17 +141,28 @@ static int render_each(struct asked *a, struct tree *t, struct node *dir, struct
 	return e;
 }
 
-static int read_directory(struct asked *a, struct error *err)
+static int render_file(struct asked *a, struct tree *t, struct node *file, struct error *err)
+{
+	_cleanup_(content_unrefp) struct content *c = NULL;
+	int e = tree_render(t, file, NULL, &c, err);
+	a->bytes = c ? c->len : 0;
+	return e;
+}
+
+/* A directory, or a file named from there. */
+static int read_path(struct asked *a, struct error *err)
 {
 	_cleanup_(tree_freep) struct tree *t = NULL; /* new each time: it keeps plans and bytes */
-	_cleanup_(node_unrefp) struct node *dir = NULL;
+	_cleanup_(node_unrefp) struct node *n = NULL;
 	char path[512], from[TIME_LEN], to[TIME_LEN];
 	int64_t end = a->run->data.end;
-	snprintf(path, sizeof path, "%s/%s--%s/cpu", a->spec->service ?: "@all",
-	         time_format_compact(end - (int64_t)a->spec->hours * NS_PER_HOUR, from), time_format_compact(end, to));
+	bool file = a->spec->kind == Q_FILE;
+	snprintf(path, sizeof path, "%s/%s--%s/cpu%s%s", a->spec->service ?: "@all",
+	         time_format_compact(end - (int64_t)a->spec->hours * NS_PER_HOUR, from), time_format_compact(end, to),
+	         file ? "/" : "", file ? a->spec->name : "");
 	int e = tree_new(a->db, &(struct tree_options){ 0 }, &t, err);
-	e = e ?: tree_walk(t, path, true, NULL, &dir, err);
-	return e ?: render_each(a, t, dir, err);
+	e = e ?: tree_walk(t, file && a->spec->name[0] == '.' ? a->spec->name : path, true, NULL, &n, err);
+	return e ?: file ? render_file(a, t, n, err) : render_each(a, t, n, err);
 }
 
 static int ask(struct asked *a, struct error *err)
@@ -159,8 +170,8 @@ static int ask(struct asked *a, struct error *err)
 	_cleanup_(view_unrefp) struct view *v = NULL;
 	if (a->spec->kind == Q_SERVICES)
 		return list_services(a, err);
-	if (a->spec->kind == Q_DIRECTORY)
-		return read_directory(a, err);
+	if (a->spec->kind == Q_DIRECTORY || a->spec->kind == Q_FILE)
+		return read_path(a, err);
 	int e = db_view(a->db, VIEW_MAX_AGE, &v, err);
 	if (e || a->spec->kind == Q_OPEN)
 		return e;
@@ -358,6 +369,12 @@ int phase_query(void *arg)
 		{ Q_DIRECTORY, "all files of a directory", NULL, r->service, 1, NULL },
 		{ Q_DIRECTORY, "all files of a directory", NULL, r->service, 6, NULL },
 		{ Q_DIRECTORY, "all files of a directory", NULL, NULL, 6, NULL },
+		{ Q_FILE, "functions/runtime.mallocgc/top.txt", NULL, r->service, 6, NULL },
+		{ Q_FILE, "functions/runtime.mallocgc/top.txt", NULL, NULL, 6, NULL },
+		{ Q_FILE, "functions/no.such.function/top.txt", NULL, NULL, 6, NULL },
+		{ Q_FILE, ".profilefs/search/runtime.mallocgc.tsv", NULL, NULL, 6, NULL },
+		{ Q_FILE, ".profilefs/search/main.main.tsv", NULL, NULL, 6, NULL },
+		{ Q_FILE, ".profilefs/search/no.such.function.tsv", NULL, NULL, 6, NULL },
 		{ Q_RENDER, "by-pod/metrics.csv", &render_metrics_csv, r->service, 6, "pod" },
 		{ Q_RENDER, "by-service/metrics.csv", &render_metrics_csv, NULL, 6, "service" },
 	};

@@ -530,6 +530,99 @@ static void test_rollups_beside_what_they_cannot_answer(void **state)
 	compare_layouts(9, SERVICES | SAMPLE_LABELS | KINDS | ALLOCS | UNITS | GAPS);
 }
 
+/* ---- uses of a function ---- */
+
+static void tell_use(struct buf *out, const char *service, const struct str *type, struct query *q, const char *name)
+{
+	const struct call_tree *t;
+	const struct point *p;
+	int64_t self = 0, first = 0, last = 0;
+	uint64_t profiles = 0;
+	size_t n;
+	assert_int_equal(query_tree_by(q, BY_FUNCTION, NULL, &t, NULL), 0);
+	assert_int_equal(query_points(q, NULL, &p, &n, NULL), 0);
+	for (uint32_t i = 1; i < t->n_nodes; i++)
+		self += str_eq(t->frames[t->nodes[i].frame].name, str_of(name)) ? t->nodes[i].self : 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!p[i].value)
+			continue;
+		first = profiles++ ? first : p[i].time;
+		last = p[i].time;
+	}
+	if (t->n_nodes > 1 && profiles)
+		buf_printf(out, "%s %.*s %s %lld %lld %llu %lld %lld\n", service, (int)type->len, type->s,
+		           query_info(q)->unit, (long long)self, (long long)t->total, (unsigned long long)profiles,
+		           (long long)first, (long long)last);
+}
+
+/* Type by type, each by a query of its own. */
+static void tell_uses_by_type(struct fixture *f, const char *service, const char *name, struct buf *out)
+{
+	const struct type_count *types;
+	size_t n;
+	struct selection *s = select_type(NULL);
+	free(s->service);
+	s->service = strdup(service);
+	struct query *all = ask(f, s);
+	assert_int_equal(query_types(all, &types, &n, NULL), 0);
+	for (size_t i = 0; i < n; i++) {
+		s = select_type(NULL);
+		free(s->service);
+		s->service = strdup(service);
+		s->type = strndup(types[i].name.s, types[i].name.len);
+		filter(s, FILTER_FUNCTION, name);
+		struct query *q = ask(f, s);
+		tell_use(out, service, &types[i].name, q, name);
+		query_unref(q);
+	}
+	query_unref(all);
+}
+
+static void tell_uses(struct fixture *f, const char *name, struct buf *out)
+{
+	struct function_uses uses;
+	struct selection *s = select_type(NULL);
+	free(TAKE_PTR(s->service));
+	filter(s, FILTER_FUNCTION, name);
+	struct query *q = ask(f, s);
+	assert_int_equal(query_function_uses(q, NULL, &uses, NULL), 0);
+	for (size_t i = 0; i < uses.n; i++) {
+		const struct function_use *u = &uses.v[i];
+		buf_printf(out, "%.*s %s %s %lld %lld %llu %lld %lld\n", (int)u->service.len, u->service.s, u->type,
+		           u->unit, (long long)u->self, (long long)u->total, (unsigned long long)u->profiles,
+		           (long long)u->first, (long long)u->last);
+	}
+	function_uses_done(&uses);
+	query_unref(q);
+}
+
+/* One pass for all types of a profile says what one query for each type says. */
+static void test_uses_are_those_of_each_type(void **state)
+{
+	static const unsigned traits[] = { 0, DIFFERENCES | GAPS, ALLOCS | KINDS, SERVICES | ALLOCS | UNITS | GAPS };
+	static const char *const names[] = { "main", "b", "z", "nobody" };
+	static struct data d;
+	size_t told = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(traits); i++) {
+		struct fixture f;
+		make(&d, 20 + i, traits[i]);
+		setup(&f);
+		(i % 2 ? lay_segments : lay_repeated)(&f, &d);
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+			_buf_ struct buf one = BUF_INIT(LIMIT), all = BUF_INIT(LIMIT);
+			if (traits[i] & SERVICES)
+				tell_uses_by_type(&f, "other", names[k], &one);
+			tell_uses_by_type(&f, "svc", names[k], &one);
+			tell_uses(&f, names[k], &all);
+			assert_same(&one, &all, names[k]);
+			told += all.len;
+		}
+		teardown(&f);
+		done(&d);
+	}
+	assert_true(told > 1000);
+}
+
 /* ---- one by one ---- */
 
 static void write_hours(struct fixture *f, uint32_t hours, uint32_t each)
@@ -766,6 +859,7 @@ int main(void)
 		cmocka_unit_test(test_rollups_do_not_show),
 		cmocka_unit_test(test_rollups_of_states_and_totals),
 		cmocka_unit_test(test_rollups_beside_what_they_cannot_answer),
+		cmocka_unit_test(test_uses_are_those_of_each_type),
 		cmocka_unit_test(test_whole_hours_need_no_rows),
 		cmocka_unit_test(test_matchers_choose_cells),
 		cmocka_unit_test(test_overlapping_bases_count_once),
