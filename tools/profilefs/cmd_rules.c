@@ -207,6 +207,7 @@ static int run_rules(const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {
 		COMMON_LONG_OPTIONS,
+		QUERY_LONG_OPTIONS,
 		{ "remote-write", required_argument, NULL, OPT_URL },
 		{ "since", required_argument, NULL, OPT_SINCE },
 		{ "watch", no_argument, NULL, OPT_WATCH },
@@ -254,6 +255,6 @@ const struct command cmd_rules = {
 	        "      --patience TIME      that a server is tried for (default: 5m; with --watch, for ever)\n"
 	        "      --token-file FILE    holds a bearer token, or\n"
 	        "      --user-file FILE     USER:PASSWORD\n"
-	        "      --ca-file FILE       certificates (PEM) to trust, instead of the system's\n",
+	        "      --ca-file FILE       certificates (PEM) to trust, instead of the system's\n" QUERY_HELP,
 	.run = run_rules,
 };
