@@ -81,7 +81,7 @@ def test_modes():
     with Mount() as m:
         fill(m, count=1)
         for path, mode in (('', 0o755), ('web', 0o755), ('web/a=b', 0o755), (f'web/{DAY}', 0o555), (f'web/{DAY}/cpu', 0o555),
-                           ('.profilefs', 0o555), ('README.md', 0o444), (f'web/{DAY}/cpu/top.txt', 0o444)):
+                           ('.profilefs', 0o755), ('README.md', 0o444), (f'web/{DAY}/cpu/top.txt', 0o444)):
             assert os.stat(m.sub(path)).st_mode & 0o777 == mode, path
 
 
