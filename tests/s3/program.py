@@ -5,7 +5,6 @@ import functools
 import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 import servers
@@ -30,6 +29,7 @@ def environment(**more):
 
 
 authority = None  # of the servers' certificates
+scratch = None  # a folder that lives as long as the servers
 
 
 class Ran:
@@ -70,7 +70,7 @@ class Place:
     def url(self, prefix=None, endpoint=None):
         if prefix is None:
             Place.used += 1
-            prefix = f'own-{Place.used}'
+            prefix = f'own-{os.getpid()}-{Place.used}'
         return f's3://{BUCKET}/{prefix}?endpoint={endpoint or self.endpoint}{self.query}'
 
 
@@ -109,13 +109,13 @@ def compared_paths(store):
 @functools.cache
 def reference():
     """A directory with the profiles of make_store(), made once, and the bytes of its renderings by path."""
-    db = tempfile.TemporaryDirectory(prefix='profilefs-s3-reference.')
-    make_store(db.name)
-    return db, {path: ok('cat', db.name, path).raw for path in compared_paths(db.name)}
+    db = scratch / f'reference-{os.getpid()}'
+    make_store(db)
+    return db, {path: ok('cat', db, path).raw for path in compared_paths(db)}
 
 
 def reference_store():
-    return reference()[0].name
+    return reference()[0]
 
 
 def assert_renderings(url, **kw):

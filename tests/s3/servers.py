@@ -302,14 +302,14 @@ class Ceph:
         self.made = True
         return self
 
-    def admin(self, *words):
-        return self.do('radosgw-admin', '-c', self.conf, '-n', 'client.rgw', *words)
+    def admin(self, *words, check=True):
+        return self.do('radosgw-admin', '-c', self.conf, '-n', 'client.rgw', *words, check=check)
 
     def make_role(self):
         trust = {'Effect': 'Allow', 'Principal': {'AWS': ['arn:aws:iam:::user/test']}, 'Action': ['sts:AssumeRole']}
         may = {'Effect': 'Allow', 'Action': ['s3:*'], 'Resource': 'arn:aws:s3:::*'}
         self.admin('caps', 'add', '--uid=test', '--caps=roles=*')
-        self.admin('role', 'create', '--role-name=writer', '--assume-role-policy-doc=' + policy(trust))
+        self.admin('role', 'create', '--role-name=writer', '--assume-role-policy-doc=' + policy(trust), check=False)  # or it is there
         self.admin('role-policy', 'put', '--role-name=writer', '--policy-name=all', '--policy-doc=' + policy(may))
         self.has_role = True
 
