@@ -89,7 +89,11 @@ static int judge_json(struct str s, struct error *err)
 {
 	if (holds(s, "\"root_frame\"") && holds(s, "\"sample_count\""))
 		return named(err, "a pyinstrument session: write it with `pyinstrument -r speedscope`");
-	if (holds(s, "\"stackTable\"") && holds(s, "\"schema\"") && !holds(s, "\"preprocessedProfileVersion\""))
+	if (holds(s, "\"gc_samples\"") && holds(s, "\"missed_samples\""))
+		return named(err, "a stackprof profile: run `stackprof --stackcollapse` and write its output");
+	bool raw_threads = holds(s, "\"stackTable\"") && holds(s, "\"schema\"");
+	bool raw_libraries = holds(s, "\"libs\":[{\"start\"") && holds(s, "\"breakpadId\"");
+	if ((raw_threads || raw_libraries) && !holds(s, "\"preprocessedProfileVersion\""))
 		return named(err, "a profile as Firefox itself writes it: open it at "
 		                  "profiler.firefox.com and save it there");
 	if (holds(s, "\"dhatFileVersion\""))

@@ -39,6 +39,8 @@ static void test_known_files_are_named(void **state)
 		CASE("Nettrace\x14\0\0\0!FastSerialization.1", "nettrace"),
 		CASE("memray\0", "memray"),
 		CASE("\xfb)\3\xfa;/home/w.py", "cProfile"),
+		CASE("{\"version\":1.2,\"mode\":\"wall\",\"gc_samples\":4,\"missed_samples\":0}", "stackcollapse"),
+		CASE("{\"label\":\"x\",\"profile\":{\"libs\":[{\"start\":1,\"end\":2,\"breakpadId\":\"A\"}", "Firefox itself"),
 		CASE("{\xa9\3\xda\1a\xe9\1", "cProfile"),
 		CASE("{(\3\0\0\0u\1", "cProfile"),
 		CASE("/usr/bin/server\0--flag\0x", "command line"),
