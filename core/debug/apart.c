@@ -164,12 +164,15 @@ static int judge_end(int status, struct error *err)
 	return 0;
 }
 
+/* Names of sections may stand in it, which are whatever the file says: they reach logs and terminals. */
 static bool take_text(struct cursor *c, char *ret, size_t size)
 {
 	struct str s = cursor_str(c);
 	if (c->bad || s.len >= size)
 		return false;
-	snprintf(ret, size, "%.*s", (int)s.len, s.s);
+	for (size_t i = 0; i < s.len; i++)
+		ret[i] = s.s[i] < ' ' || s.s[i] > '~' ? '?' : s.s[i];
+	ret[s.len] = '\0';
 	return true;
 }
 

@@ -34,6 +34,8 @@ static int misbehave(const char *how)
 		raise(SIGKILL);
 	if (!strcmp(how, "fail"))
 		return 1;
+	if (!strcmp(how, "colour"))
+		return write(1, "\1\6\33[31m\200", 8) != 8;
 	if (!strcmp(how, "short"))
 		return write(1, "\0\2ab", 4) != 4;
 	if (!strcmp(how, "flood"))
@@ -105,7 +107,7 @@ static void test_mischief_is_an_error_and_no_more(void **state)
 		{ "crash", ERR_FORMAT_MALFORMED, "by signal 11" }, { "time", ERR_FORMAT_LIMIT, "more time or memory" },
 		{ "memory", ERR_FORMAT_LIMIT, "more time or memory" }, { "fail", ERR_FORMAT_MALFORMED, "reading it failed" },
 		{ "short", ERR_FORMAT_MALFORMED, "not whole" }, { "silence", ERR_FORMAT_MALFORMED, "not whole" },
-		{ "flood", ERR_FORMAT_LIMIT, "more time or memory" },
+		{ "colour", -1, "?[31m?" }, { "flood", ERR_FORMAT_LIMIT, "more time or memory" },
 	};
 	_close_ int fd = open_file("text");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
