@@ -178,11 +178,13 @@ def check_callgrind(program, path, directory):
     done = tool('callgrind_annotate', '--threshold=100', '--auto=no', out)
     assert done.returncode == 0, done.stderr.decode(errors='replace')[:300]
     text = done.stdout.decode('utf-8', 'surrogateescape')
+    expected = {r['name'].strip(): int(r['flat']) for r in rows if int(r['flat'])}
     got = collections.Counter()
     for m in re.finditer(r'^ *([\d,]+)(?: \([\d. ]+%\))?  (\S.*?)(?: \[\])?$', text.split('file:function', 1)[-1], re.M):
-        # `file:function`: files have no colon here
-        got[m.group(2).split(':', 1)[1].strip()] += int(m.group(1).replace(',', ''))
-    expected = {r['name'].strip(): int(r['flat']) for r in rows if int(r['flat'])}
+        # `file:function`, of which each may have colons
+        parts = m.group(2).split(':')
+        tails = [':'.join(parts[i:]).strip() for i in range(1, len(parts))]
+        got[next((t for t in tails if t in expected), tails[0])] += int(m.group(1).replace(',', ''))
     known = {k: v for k, v in expected.items() if not k.startswith(('[', '<'))}
     assert_near(path, known, {k: v for k, v in got.items() if k in known}, 'function')
 
