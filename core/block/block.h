@@ -12,7 +12,8 @@
 #include "../profile/label.h"
 #include "../profile/profile.h"
 
-#define BLOCK_VERSION 1
+#define BLOCK_VERSION 2        /* the highest that is read */
+#define BLOCK_VERSION_PLAIN 1  /* without shared symbols */
 #define PROFILE_HASH_LEN 10
 
 /* ---- where bytes come from ---- */
@@ -23,9 +24,23 @@ struct source_range {
 	uint8_t *out;
 };
 
+struct dataset;
+
+/* Symbols of a service that blocks of several days share: a block of its own, which holds nothing else. */
+struct shared_name {
+	struct ulid ulid;
+	uint64_t size; /* 0: there are none */
+};
+
 struct source {
 	/* Reads all ranges or fails; thread safe; may coalesce. */
 	int (*read)(void *ctx, const struct source_range *ranges, size_t n, struct error *err);
+	/*
+	 * Calls fn(arg, the dataset of the service in the shared symbols of that name), which is borrowed for the call.
+	 * NULL: there are none. Thread safe.
+	 */
+	int (*shared)(void *ctx, const struct shared_name *name, struct str service,
+	              int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err);
 	void (*release)(void *ctx); /* may be NULL */
 	void *ctx;
 	uint64_t size;
@@ -58,6 +73,7 @@ struct dataset_info {
 	const struct dataset_hour *hours; /* ascending */
 	size_t n_hours;
 	bool has_rollups;
+	struct shared_name shared; /* what its symbols are compressed against */
 };
 
 enum section_class { BYTES_SYMBOLS, BYTES_SAMPLES, BYTES_META, BYTES_ROLLUPS };
@@ -188,7 +204,6 @@ struct ulid profile_row_id(const struct profile_row *row);
 /* ---- reading ---- */
 
 struct block;
-struct dataset;
 
 /* Reads the footer (one range: the last 64 KiB, a second where it is larger). src is taken, also on failure. New. */
 int block_open(const struct source *src, const char *name, struct block **ret, struct error *err);

@@ -39,7 +39,8 @@ enum section_kind {
 	SECTION_KINDS,        /* readers ignore kinds they do not know */
 };
 
-enum codec { CODEC_RAW = 0, CODEC_ZSTD = 1 };
+/* SHARED: one zstd frame whose prefix is the section of the same kind of the dataset's shared symbols. */
+enum codec { CODEC_RAW = 0, CODEC_ZSTD = 1, CODEC_SHARED = 2 };
 
 /* Streams of a row group, in this order; those that no profile of the group needs are absent. */
 enum stream_kind { STREAM_STACKS = 0, STREAM_LABELS = 1, STREAM_DETAILS = 2, STREAM_VALUES = 3 /* + type */ };

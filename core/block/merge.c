@@ -18,6 +18,7 @@
 #include "merge_map.h"
 #include "order.h"
 #include "rollup_write.h"
+#include "shared.h"
 #include "stack_order.h"
 
 #define GROUPS_MAX ((size_t)48 << 20) /* decoded row groups that are kept */
@@ -364,10 +365,12 @@ static int count_stacks(struct merge *m, uint32_t input)
 static int number_stacks(struct merge *m)
 {
 	int r = 0;
+	const struct dataset *shared = m->dataset->shared;
 	m->order.counts.n = 0;
 	for (uint32_t i = 0; i < m->n_inputs && r == 0; i++)
 		r = count_stacks(m, i);
-	_free_ uint32_t *number = r == 0 ? stack_order_make(&m->order, &m->dataset->build) : NULL;
+	_free_ uint32_t *number = r == 0 ? stack_order_make(&m->order, &m->dataset->build,
+	                                                      shared ? shared->symbols.n_stacks : 1) : NULL;
 	if (r == 0 && !number)
 		return no_memory(m);
 	for (size_t i = 0; i < m->n_inputs && r == 0; i++)
@@ -595,6 +598,7 @@ static size_t memory_of(const struct merge *m)
 	size_t n = out_dataset_memory(m->dataset) + m->groups_bytes + m->refs.cap * sizeof *m->refs.v;
 	for (size_t i = 0; i < m->n_inputs; i++)
 		n += merge_map_memory(&m->inputs[i].map) + m->inputs[i].dataset->arena.used;
+	n += m->dataset->shared ? m->dataset->shared->arena.used : 0;
 	return n + (m->rollups ? rollup_writer_memory(m->rollups) : 0);
 }
 
@@ -673,9 +677,17 @@ static int write_dataset(struct merge *m, struct buf *footer)
 	if (r == 0)
 		r = out_dataset_put(m->out, m->dataset, &s);
 	if (r == 0)
-		r = out_dataset_info(footer, m->dataset, &s);
+		r = out_dataset_info(footer, m->dataset, m->out->version, &s);
 	m->result.profiles += m->refs.n;
 	return r;
+}
+
+static int take_shared(struct merge *m)
+{
+	struct dataset *shared = NULL;
+	struct shared_name name = { 0 };
+	int r = m->o->shared ? m->o->shared(m->o->ctx, m->service, &shared, &name, m->err) : 0;
+	return r < 0 || !shared ? r : shared_begin(m->dataset, shared, &name, &m->scratch, m->err);
 }
 
 static int merge_service(struct merge *m, const struct merge_input *in, size_t n, struct buf *footer,
@@ -684,7 +696,9 @@ static int merge_service(struct merge *m, const struct merge_input *in, size_t n
 	int r = out_dataset_new(m->service, LEVEL_BLOCK, &m->dataset);
 	if (r < 0)
 		return no_memory(m);
-	r = inputs_open(m, in, n);
+	r = take_shared(m);
+	if (r == 0)
+		r = inputs_open(m, in, n);
 	if (r == 0)
 		r = collect(m);
 	if (r == 0 && m->refs.n) {
@@ -775,7 +789,8 @@ static int merge_all(struct merge *m, const struct merge_input *in, size_t n)
 int block_merge(const struct merge_input *in, size_t n, const struct merge_options *o, const struct merge_sink *sink,
                 struct merge_result *ret, struct error *err)
 {
-	struct out out = { .sink = sink, .err = err, .level = LEVEL_BLOCK };
+	struct out out = { .sink = sink, .err = err, .level = LEVEL_BLOCK,
+		           .version = o->shared ? BLOCK_VERSION : BLOCK_VERSION_PLAIN };
 	_cleanup_(merge_done) struct merge m = { .o = o, .out = &out, .err = err };
 	m.groups_max = o->memory ? MIN(GROUPS_MAX, o->memory / 4) : GROUPS_MAX;
 	m.row.details = m.before.details = BUF_INIT((size_t)256 << 20);

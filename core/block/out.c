@@ -6,6 +6,7 @@
 #include "../base/clock.h"
 #include "../base/hash.h"
 #include "../wire/zst.h"
+#include "reader.h"
 
 void out_bytes(struct out *o, const void *data, size_t n)
 {
@@ -169,6 +170,23 @@ static void section_close(struct out *o, struct sections *s, struct section_out 
 	out_bytes(o, stored, n);
 }
 
+/* Against shared symbols where that takes less. */
+static bool section_put_shared(struct out *o, struct sections *s, struct dataset *shared, uint8_t kind,
+                               const struct buf *raw)
+{
+	_buf_ struct buf stored = BUF_INIT(LAYOUT_MAX_SECTION);
+	struct slice prefix;
+	struct section_out e = { .kind = kind, .codec = CODEC_SHARED, .raw = raw->len };
+	int r = dataset_raw(shared, kind, &prefix, o->err);
+	if (r < 0 && !o->result)
+		o->result = r;
+	if (r < 0 || !raw->len || prefix.len + raw->len > ZST_PREFIX_MAX ||
+	    zst_compress_after(prefix, buf_slice(raw), o->level, &stored) < 0 || stored.len >= raw->len)
+		return false;
+	section_close(o, s, e, stored.data, stored.len);
+	return true;
+}
+
 static void section_put(struct out *o, struct sections *s, uint8_t kind, const struct buf *raw)
 {
 	_buf_ struct buf stored = BUF_INIT(LAYOUT_MAX_SECTION);
@@ -216,12 +234,27 @@ static void put_interned(struct out *out, struct sections *s, uint8_t kind, cons
 	section_put(out, s, kind, &raw);
 }
 
-static void put_table(struct out *out, struct sections *s, uint8_t kind, const struct build *b,
-                      void (*encode)(const struct build *, struct buf *))
+static void encode_strings(const struct build *b, struct buf *out)
 {
-	_buf_ struct buf raw = BUF_INIT(LAYOUT_MAX_SECTION);
-	encode(b, &raw);
-	section_put(out, s, kind, &raw);
+	buf_varint(out, b->strings.at.n);
+	intern_encode(&b->strings, out);
+}
+
+void out_dataset_symbols(struct out *out, struct out_dataset *d, struct sections *s)
+{
+	static void (*const encode[])(const struct build *, struct buf *) = {
+		[SECTION_STRINGS] = encode_strings,
+		[SECTION_FUNCTIONS] = build_encode_functions,
+		[SECTION_FILES] = build_encode_files,
+		[SECTION_LOCATIONS] = build_encode_locations,
+		[SECTION_STACKS] = build_encode_stacks,
+	};
+	for (uint8_t kind = SECTION_STRINGS; kind <= SECTION_STACKS; kind++) {
+		_buf_ struct buf raw = BUF_INIT(LAYOUT_MAX_SECTION);
+		encode[kind](&d->build, &raw);
+		if (!d->shared || buf_err(&raw) || !section_put_shared(out, s, d->shared, kind, &raw))
+			section_put(out, s, kind, &raw);
+	}
 }
 
 static void put_profiles(struct out *out, struct sections *s, const struct out_dataset *d)
@@ -271,11 +304,7 @@ int out_dataset_put(struct out *o, struct out_dataset *d, struct sections *s)
 	}
 	const struct build *b = &d->build;
 	samples_close(o, s, d);
-	put_interned(o, s, SECTION_STRINGS, &b->strings);
-	put_table(o, s, SECTION_FUNCTIONS, b, build_encode_functions);
-	put_table(o, s, SECTION_FILES, b, build_encode_files);
-	put_table(o, s, SECTION_LOCATIONS, b, build_encode_locations);
-	put_table(o, s, SECTION_STACKS, b, build_encode_stacks);
+	out_dataset_symbols(o, d, s);
 	put_interned(o, s, SECTION_LABELSETS, &b->labelsets);
 	put_interned(o, s, SECTION_HEADERS, &b->headers);
 	put_interned(o, s, SECTION_MAPSETS, &b->mapsets);
@@ -404,7 +433,14 @@ static void put_section_list(struct buf *footer, const struct sections *s)
 	}
 }
 
-int out_dataset_info(struct buf *footer, const struct out_dataset *d, const struct sections *s)
+static void put_shared_name(struct buf *footer, const struct shared_name *name)
+{
+	buf_varint(footer, name->size);
+	if (name->size)
+		buf_put(footer, name->ulid.b, sizeof name->ulid.b);
+}
+
+int out_dataset_info(struct buf *footer, const struct out_dataset *d, uint32_t version, const struct sections *s)
 {
 	int64_t first = INT64_MAX, last = INT64_MIN;
 	for (size_t i = 0; i < d->rows.n; i++) {
@@ -424,7 +460,21 @@ int out_dataset_info(struct buf *footer, const struct out_dataset *d, const stru
 	if (r == 0)
 		r = put_hours(footer, d);
 	put_section_list(footer, s);
+	if (version > BLOCK_VERSION_PLAIN)
+		put_shared_name(footer, &d->shared_name);
 	return r ? r : buf_err(footer);
+}
+
+void out_shared_info(struct buf *footer, const struct out_dataset *d, int64_t time, const struct sections *s)
+{
+	buf_str(footer, (struct str){ d->service, d->service_len });
+	for (int i = 0; i < 3; i++) /* profiles, samples, bytes in */
+		buf_varint(footer, 0);
+	buf_svarint(footer, time);
+	buf_svarint(footer, time);
+	for (int i = 0; i < 4; i++) /* types, label keys of both, hours */
+		buf_varint(footer, 0);
+	put_section_list(footer, s);
 }
 
 void out_magic(struct out *o)
@@ -442,7 +492,7 @@ void out_trailer(struct out *o, const struct buf *footer)
 	buf_u32(&end, stored);
 	buf_u32(&end, (uint32_t)footer->len);
 	buf_u64(&end, hash);
-	buf_u32(&end, BLOCK_VERSION);
+	buf_u32(&end, o->version);
 	buf_u32(&end, 0);
 	buf_put(&end, LAYOUT_END_MAGIC, LAYOUT_MAGIC_LEN);
 	if ((r < 0 || (r = buf_err(&end)) < 0) && !o->result)

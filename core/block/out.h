@@ -20,6 +20,7 @@ struct out {
 	int result;
 	struct error *err;
 	int level;
+	uint32_t version; /* of the block's format */
 };
 
 void out_bytes(struct out *o, const void *data, size_t n);
@@ -66,6 +67,9 @@ struct out_dataset {
 	XXH3_state_t *samples_hash;
 	/* set by who writes rollups, in the form of their sections */
 	struct buf rollups, cells;
+	/* what its symbols begin with, number by number, and are compressed against; NULL */
+	struct dataset *shared;
+	struct shared_name shared_name;
 };
 
 int out_dataset_new(struct str service, int level, struct out_dataset **ret);
@@ -86,8 +90,12 @@ int out_dataset_add(struct out_dataset *d, const struct out_row *row, const stru
 
 /* Closes the groups and writes the sections. */
 int out_dataset_put(struct out *o, struct out_dataset *d, struct sections *s);
+/* Writes the sections of symbols alone. */
+void out_dataset_symbols(struct out *o, struct out_dataset *d, struct sections *s);
 /* Appends what the footer says of the dataset. */
-int out_dataset_info(struct buf *footer, const struct out_dataset *d, const struct sections *s);
+int out_dataset_info(struct buf *footer, const struct out_dataset *d, uint32_t version, const struct sections *s);
+/* The same of shared symbols, which stand for the time they were made at. */
+void out_shared_info(struct buf *footer, const struct out_dataset *d, int64_t time, const struct sections *s);
 
 void out_magic(struct out *o);
 void out_trailer(struct out *o, const struct buf *footer);

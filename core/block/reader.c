@@ -54,16 +54,79 @@ int stored_decode(uint8_t codec, struct slice stored, uint64_t hash, size_t raw_
 	return 0;
 }
 
-static int decode_section(struct dataset *d, const struct section *s, const uint8_t *stored, struct loaded *ret,
-                          struct error *err)
+static int decode_after(struct slice prefix, struct slice stored, uint64_t hash, size_t raw_len, uint8_t **ret)
 {
-	int r = stored_decode(s->codec, (struct slice){ stored, s->stored }, s->hash, s->raw, &ret->data);
+	if (hash_bytes(stored.data, stored.len) != hash)
+		return ERR_CORRUPT_CHECKSUM;
+	_free_ uint8_t *raw = malloc(raw_len + 1);
+	int r = raw ? zst_decompress_after(prefix, stored, raw, raw_len) : -ENOMEM;
+	if (r == 0)
+		*ret = TAKE_PTR(raw);
+	return r;
+}
+
+/* shared is NULL where no section needs it. */
+static int decode_section(struct dataset *d, const struct section *s, const uint8_t *stored, struct dataset *shared,
+                          struct loaded *ret, struct error *err)
+{
+	struct slice in = { stored, s->stored }, prefix;
+	int r = s->codec == CODEC_SHARED ? dataset_raw(shared, s->kind, &prefix, err) : 0;
+	if (r < 0)
+		return r;
+	r = s->codec == CODEC_SHARED ? decode_after(prefix, in, s->hash, s->raw, &ret->data)
+	                             : stored_decode(s->codec, in, s->hash, s->raw, &ret->data);
 	if (r < 0)
 		return error_set(err, r, "%s: service %.*s: section %u at byte %llu: %s", d->block->name,
 		                 (int)d->info.service.len, d->info.service.s, s->kind, (unsigned long long)s->off,
 		                 err_text(r));
 	ret->len = s->raw;
 	return 0;
+}
+
+struct decoding {
+	struct dataset *d;
+	const uint8_t *kinds;
+	size_t n;
+	const uint8_t *stored; /* one behind the other */
+	struct loaded *ret;
+};
+
+static int decode_all(void *arg, struct dataset *shared, struct error *err)
+{
+	struct decoding *c = arg;
+	size_t at = 0;
+	int r = 0;
+	for (size_t i = 0; i < c->n && r == 0; i++) {
+		const struct section *s = &c->d->sections[c->kinds[i]];
+		r = s->stored ? decode_section(c->d, s, c->stored + at, shared, &c->ret[i], err) : 0;
+		at += s->stored;
+	}
+	return r;
+}
+
+static int decode_sections(struct decoding *c, struct error *err)
+{
+	struct dataset *d = c->d;
+	bool needs = false;
+	for (size_t i = 0; i < c->n; i++)
+		needs |= d->sections[c->kinds[i]].codec == CODEC_SHARED;
+	if (!needs)
+		return decode_all(c, NULL, err);
+	if (!d->block->src.shared)
+		return corrupt(d, err, "its symbols need shared ones, and there are none here");
+	return d->block->src.shared(d->block->src.ctx, &d->info.shared, d->info.service, decode_all, c, err);
+}
+
+int dataset_raw(struct dataset *d, uint8_t kind, struct slice *ret, struct error *err)
+{
+	assert(kind <= SECTION_STACKS);
+	struct loaded *l = &d->raw[kind];
+	pthread_mutex_lock(&d->lock);
+	int r = l->data ? 0 : dataset_load(d, &kind, 1, l, err);
+	if (r == 0)
+		*ret = (struct slice){ l->data, l->len };
+	pthread_mutex_unlock(&d->lock);
+	return r;
 }
 
 int dataset_load(struct dataset *d, const uint8_t *kinds, size_t n, struct loaded *ret, struct error *err)
@@ -84,14 +147,11 @@ int dataset_load(struct dataset *d, const uint8_t *kinds, size_t n, struct loade
 		at += s->stored;
 	}
 	int r = n_ranges ? block_read(d->block, ranges, n_ranges, err) : 0;
-	at = 0;
 	for (size_t i = 0; i < n; i++)
 		ret[i] = (struct loaded){ 0 };
-	for (size_t i = 0; i < n && r == 0; i++) {
-		const struct section *s = &d->sections[kinds[i]];
-		r = s->stored ? decode_section(d, s, stored + at, &ret[i], err) : 0;
-		at += s->stored;
-	}
+	struct decoding decoding = { d, kinds, n, stored, ret };
+	if (r == 0)
+		r = decode_sections(&decoding, err);
 	for (size_t i = 0; i < n && r < 0; i++) {
 		free(ret[i].data);
 		ret[i] = (struct loaded){ 0 };
@@ -195,13 +255,24 @@ static void get_sections(struct cursor *c, uint64_t limit, struct dataset *d)
 		s.stored = cursor_varint_max(c, LAYOUT_MAX_SECTION);
 		s.raw = cursor_varint_max(c, LAYOUT_MAX_SECTION);
 		s.hash = cursor_u64(c);
-		if (s.off > limit || s.stored > limit - s.off || s.codec > CODEC_ZSTD)
+		bool shared = s.codec == CODEC_SHARED && s.kind <= SECTION_STACKS && d->block->version > 1;
+		if (s.off > limit || s.stored > limit - s.off || (s.codec > CODEC_ZSTD && !shared))
 			cursor_fail(c);
 		if (s.kind == 0 || s.kind >= SECTION_KINDS)
 			continue;
 		d->sections[s.kind] = s;
 		d->info.bytes[class_of(s.kind)] += s.stored;
 	}
+}
+
+static void get_shared(struct block *b, struct cursor *c, struct dataset_info *info)
+{
+	if (b->version == BLOCK_VERSION_PLAIN)
+		return;
+	info->shared.size = cursor_varint(c);
+	const uint8_t *ulid = info->shared.size ? cursor_bytes(c, sizeof info->shared.ulid.b) : NULL;
+	if (ulid)
+		memcpy(info->shared.ulid.b, ulid, sizeof info->shared.ulid.b);
 }
 
 static void get_dataset(struct block *b, struct cursor *c, uint64_t limit, struct dataset *d)
@@ -220,6 +291,7 @@ static void get_dataset(struct block *b, struct cursor *c, uint64_t limit, struc
 	info->sample_label_keys = get_keys(b, c, &info->n_sample_label_keys);
 	get_hours(b, c, info);
 	get_sections(c, limit, d);
+	get_shared(b, c, info);
 	info->has_rollups = d->sections[SECTION_ROLLUPS].stored != 0;
 }
 
@@ -261,6 +333,7 @@ static int parse_trailer(struct block *b, struct slice end, struct trailer *ret,
 	if (version > BLOCK_VERSION)
 		return error_set(err, ERR_NEWER, "%s: written in block format %u; this program reads up to %u", b->name,
 		                 version, BLOCK_VERSION);
+	b->version = version;
 	uint64_t limit = b->src.size - LAYOUT_TRAILER_LEN;
 	if (ret->off > limit || ret->stored != limit - ret->off || ret->raw > LAYOUT_MAX_FOOTER)
 		return error_set(err, ERR_CORRUPT_LAYOUT, "%s: the trailer points outside of the object", b->name);
@@ -335,6 +408,10 @@ void dataset_unload(struct dataset *d)
 	for (size_t i = 0; i < SECTION_KINDS; i++) {
 		free(d->kept[i].data);
 		d->kept[i] = (struct loaded){ 0 };
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(d->raw); i++) {
+		free(d->raw[i].data);
+		d->raw[i] = (struct loaded){ 0 };
 	}
 	size_t max = d->arena.max;
 	arena_done(&d->arena);
@@ -421,7 +498,7 @@ size_t block_memory(struct block *b)
 		pthread_mutex_lock(&d->lock);
 		n += d->arena.used;
 		for (size_t k = 0; k < SECTION_KINDS; k++)
-			n += d->kept[k].len;
+			n += d->kept[k].len + (k < ARRAY_SIZE(d->raw) ? d->raw[k].len : 0);
 		pthread_mutex_unlock(&d->lock);
 	}
 	return n;

@@ -42,12 +42,13 @@ struct dataset {
 	uint32_t n_cell_groups;
 	uint32_t *group_at, *group_rows; /* rows of group g, by place: group_rows[group_at[g] ..] */
 	struct loaded kept[SECTION_KINDS]; /* raw bytes that tables point into */
+	struct loaded raw[SECTION_STACKS + 1]; /* of shared symbols: what others are decompressed with */
 };
 
 struct block {
 	char *name;
 	struct source src;
-	unsigned level;
+	unsigned version, level;
 	struct dataset *datasets;
 	size_t n_datasets;
 	struct arena arena; /* texts of the footer */
@@ -62,7 +63,19 @@ int block_read(struct block *b, const struct source_range *ranges, size_t n, str
 /* Loads and verifies sections (absent ones become empty); *ret[i] is the caller's. One batch of range reads. */
 int dataset_load(struct dataset *d, const uint8_t *kinds, size_t n, struct loaded *ret, struct error *err);
 
-/* Verifies and decompresses stored bytes into a new buffer of raw_len (+1, so that it is never NULL). */
+/* Whether it is shared symbols: these and nothing else. */
+static inline bool dataset_is_shared(const struct dataset *d)
+{
+	return !d->info.profiles && !d->sections[SECTION_PROFILES].stored;
+}
+
+/* Raw bytes of a symbol section, kept with the dataset. */
+int dataset_raw(struct dataset *d, uint8_t kind, struct slice *ret, struct error *err);
+
+/*
+ * Verifies and decompresses stored bytes, not of CODEC_SHARED, into a new buffer of raw_len (+1, so that it is never
+ * NULL).
+ */
 int stored_decode(uint8_t codec, struct slice stored, uint64_t hash, size_t raw_len, uint8_t **ret);
 
 /* Forgets all tables: nobody may use any of them any more. They load again on first use. */

@@ -84,7 +84,6 @@ static void place(struct numbering *n, uint32_t stack)
 
 static void place_all(struct numbering *n, const struct ranked *ranked, size_t n_ranked, const uint8_t *inner)
 {
-	n->number[0] = n->next++;
 	for (size_t i = 0; i < n_ranked; i++)
 		if (inner[ranked[i].stack])
 			place(n, ranked[i].stack);
@@ -117,7 +116,7 @@ static int permute(struct build *b, const uint32_t *number)
 	return 0;
 }
 
-uint32_t *stack_order_make(struct stack_order *o, struct build *b)
+uint32_t *stack_order_make(struct stack_order *o, struct build *b, uint32_t fixed)
 {
 	size_t n = b->stack_parent.n;
 	_free_ struct ranked *ranked = malloc((n + 1) * sizeof *ranked);
@@ -130,7 +129,9 @@ uint32_t *stack_order_make(struct stack_order *o, struct build *b)
 	}
 	memset(number, 0xff, (n + 1) * sizeof *number);
 	mark_inner(o, b, inner);
-	struct numbering numbering = { .b = b, .number = number, .path = path };
+	struct numbering numbering = { .b = b, .number = number, .path = path, .next = fixed };
+	for (uint32_t i = 0; i < fixed; i++)
+		number[i] = i;
 	place_all(&numbering, ranked, rank(o, b, ranked), inner);
 	if (permute(b, number) == 0)
 		return number;

@@ -17,6 +17,7 @@ void stack_order_done(struct stack_order *o);
 /* Counts samples of an input's stacks, under the output's numbers. 0 or -ENOMEM. */
 int stack_order_count(struct stack_order *o, struct merge_map *map, const uint32_t *stacks, uint32_t n);
 /*
- * Renumbers the stacks of b, which takes no more stacks afterwards. New: ret[old number]. NULL: out of memory.
+ * Renumbers the stacks of b, which takes no more stacks afterwards, but for the first `fixed` (1 at least: the root).
+ * New: ret[old number]. NULL: out of memory.
  */
-uint32_t *stack_order_make(struct stack_order *o, struct build *b);
+uint32_t *stack_order_make(struct stack_order *o, struct build *b, uint32_t fixed);

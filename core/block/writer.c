@@ -244,7 +244,7 @@ int block_writer_finish(struct block_writer *w, struct buf *out, struct error *e
 {
 	_buf_ struct buf footer = BUF_INIT(LAYOUT_MAX_FOOTER);
 	struct merge_sink sink = { write_buf, out };
-	struct out o = { .sink = &sink, .err = err, .level = LEVEL_SEGMENT };
+	struct out o = { .sink = &sink, .err = err, .level = LEVEL_SEGMENT, .version = BLOCK_VERSION_PLAIN };
 	out_magic(&o);
 	buf_varint(&footer, w->level);
 	buf_varint(&footer, w->datasets.n);
@@ -253,7 +253,7 @@ int block_writer_finish(struct block_writer *w, struct buf *out, struct error *e
 		struct sections s = { 0 };
 		r = out_dataset_put(&o, w->datasets.v[i], &s);
 		if (r == 0)
-			r = out_dataset_info(&footer, w->datasets.v[i], &s);
+			r = out_dataset_info(&footer, w->datasets.v[i], o.version, &s);
 	}
 	out_trailer(&o, &footer);
 	writer_clear(w);

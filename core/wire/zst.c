@@ -89,6 +89,49 @@ int zst_decompress(struct slice in, uint8_t *dst, size_t raw_len)
 	return n == raw_len ? 0 : ERR_CORRUPT_LAYOUT;
 }
 
+static int window_log(size_t n)
+{
+	int log = 10;
+	while (log < 26 && (size_t)1 << log < n)
+		log++;
+	return log;
+}
+
+int zst_compress_after(struct slice prefix, struct slice in, int level, struct buf *out)
+{
+	ZSTD_CCtx *c = compressor();
+	if (!c)
+		return -ENOMEM;
+	size_t bound = ZSTD_compressBound(in.len);
+	uint8_t *dst = buf_reserve(out, bound);
+	if (!dst)
+		return buf_err(out);
+	ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
+	ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level);
+	ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1); /* another prefix would give other bytes, not an error */
+	ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, window_log(prefix.len + in.len));
+	ZSTD_CCtx_refPrefix(c, prefix.data, prefix.len);
+	size_t n = ZSTD_compress2(c, dst, bound, in.data, in.len);
+	ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
+	if (ZSTD_isError(n))
+		return -ENOMEM;
+	out->len += n;
+	return 0;
+}
+
+int zst_decompress_after(struct slice prefix, struct slice in, uint8_t *dst, size_t raw_len)
+{
+	ZSTD_DCtx *d = decompressor();
+	if (!d)
+		return -ENOMEM;
+	if (!zst_magic(in) || ZSTD_findFrameCompressedSize(in.data, in.len) != in.len)
+		return ERR_CORRUPT_LAYOUT;
+	ZSTD_DCtx_refPrefix(d, prefix.data, prefix.len);
+	size_t n = ZSTD_decompressDCtx(d, dst, raw_len, in.data, in.len);
+	ZSTD_DCtx_reset(d, ZSTD_reset_session_and_parameters);
+	return n == raw_len ? 0 : ERR_CORRUPT_LAYOUT;
+}
+
 static int decompress_chunk(ZSTD_DCtx *d, ZSTD_inBuffer *in, struct buf *out, size_t *ret_hint, struct error *err)
 {
 	size_t room = MIN(ZSTD_DStreamOutSize(), out->max - MIN(out->len, out->max));

@@ -16,5 +16,13 @@ int zst_compress(struct slice in, int level, struct buf *out);
 /* Decompresses exactly one frame of exactly raw_len bytes into dst. ERR_CORRUPT_LAYOUT otherwise. */
 int zst_decompress(struct slice in, uint8_t *dst, size_t raw_len);
 
+/*
+ * The same with a prefix: what is like it takes next to nothing. Needed again, byte for byte, to decompress. Prefix and
+ * contents: at most ZST_PREFIX_MAX together.
+ */
+#define ZST_PREFIX_MAX ((size_t)64 << 20)
+int zst_compress_after(struct slice prefix, struct slice in, int level, struct buf *out);
+int zst_decompress_after(struct slice prefix, struct slice in, uint8_t *dst, size_t raw_len);
+
 /* Decompresses any number of frames of unknown size (input files), appends, bounded by out->max. */
 int zst_decompress_all(struct slice in, struct buf *out, struct error *err);

@@ -132,7 +132,7 @@ static void replace_section(const struct buf *object, struct block *b, int kind,
 	buf_u32(out, len);
 	buf_u32(out, (uint32_t)footer.len);
 	buf_u64(out, hash);
-	buf_u32(out, BLOCK_VERSION);
+	buf_u32(out, BLOCK_VERSION_PLAIN);
 	buf_u32(out, 0);
 	buf_put(out, LAYOUT_END_MAGIC, LAYOUT_MAGIC_LEN);
 	buf_done(&footer);
