@@ -9,6 +9,7 @@
 
 #include "../base/hash.h"
 #include "internal.h"
+#include "shared.h"
 
 #define CACHE_SLOTS 1024 /* a power of two */
 
@@ -47,6 +48,12 @@ static int source_read(void *ctx, const struct source_range *ranges, size_t n, s
 	return read_object(c->db, c->key, ranges, n, err);
 }
 
+static int source_shared(void *ctx, const struct shared_name *name, struct str service,
+                         int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err)
+{
+	return shared_with(((struct cached *)ctx)->db, name, service, fn, arg, err);
+}
+
 struct opened {
 	struct db *db;
 	char *key;
@@ -61,6 +68,12 @@ static int opened_read(void *ctx, const struct source_range *ranges, size_t n, s
 	for (size_t i = 0; i < n; i++)
 		memcpy(ranges[i].out, o->whole + ranges[i].off, ranges[i].len);
 	return 0;
+}
+
+static int opened_shared(void *ctx, const struct shared_name *name, struct str service,
+                         int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err)
+{
+	return shared_with(((struct opened *)ctx)->db, name, service, fn, arg, err);
 }
 
 static void opened_release(void *ctx)
@@ -93,7 +106,8 @@ int object_open(struct db *db, const struct object *o, bool whole, struct block 
 		opened_release(opened);
 		return r;
 	}
-	struct source src = { .read = opened_read, .release = opened_release, .ctx = opened, .size = o->size };
+	struct source src = { .read = opened_read, .shared = opened_shared, .release = opened_release, .ctx = opened,
+		              .size = o->size };
 	return block_open(&src, o->key, ret, err);
 }
 
@@ -148,7 +162,7 @@ static struct cached *find(struct cache *cache, const char *key, uint64_t hash)
 	return c;
 }
 
-static struct cached *insert(struct db *db, const struct live *live, uint64_t hash)
+static struct cached *insert(struct db *db, const char *key, uint64_t size, uint64_t hash)
 {
 	struct cache *cache = &db->cache;
 	if (!cache->slots) {
@@ -156,13 +170,13 @@ static struct cached *insert(struct db *db, const struct live *live, uint64_t ha
 		cache->n_slots = CACHE_SLOTS;
 	}
 	struct cached *c = calloc(1, sizeof *c);
-	if (!c || !cache->slots || !(c->key = strdup(live->object.key))) {
+	if (!c || !cache->slots || !(c->key = strdup(key))) {
 		free(c);
 		return NULL;
 	}
 	c->db = db;
 	c->hash = hash;
-	c->size = live->object.size;
+	c->size = size;
 	c->pins = 1;
 	c->chain = cache->slots[hash & (cache->n_slots - 1)];
 	cache->slots[hash & (cache->n_slots - 1)] = c;
@@ -183,12 +197,12 @@ static bool wait_open(struct cache *cache, struct cached *c)
 	return false;
 }
 
-int cache_pin(struct db *db, const struct live *live, struct cached **ret, struct error *err)
+int cache_pin_key(struct db *db, const char *key, uint64_t size, struct cached **ret, struct error *err)
 {
 	struct cache *cache = &db->cache;
-	uint64_t hash = hash_bytes(live->object.key, strlen(live->object.key));
+	uint64_t hash = hash_bytes(key, strlen(key));
 	pthread_mutex_lock(&cache->lock);
-	struct cached *c = find(cache, live->object.key, hash);
+	struct cached *c = find(cache, key, hash);
 	while (c && !c->failed) {
 		if (wait_open(cache, c)) {
 			unlink_lru(cache, c);
@@ -197,13 +211,13 @@ int cache_pin(struct db *db, const struct live *live, struct cached **ret, struc
 			*ret = c;
 			return 0;
 		}
-		c = find(cache, live->object.key, hash);
+		c = find(cache, key, hash);
 	}
-	c = insert(db, live, hash);
+	c = insert(db, key, size, hash);
 	pthread_mutex_unlock(&cache->lock);
 	if (!c)
 		return -ENOMEM;
-	struct source src = { .read = source_read, .ctx = c, .size = c->size };
+	struct source src = { .read = source_read, .shared = source_shared, .ctx = c, .size = c->size };
 	struct block *block = NULL;
 	int r = block_open(&src, c->key, &block, err);
 	pthread_mutex_lock(&cache->lock);
@@ -216,6 +230,11 @@ int cache_pin(struct db *db, const struct live *live, struct cached **ret, struc
 	if (r == 0)
 		*ret = c;
 	return r;
+}
+
+int cache_pin(struct db *db, const struct live *live, struct cached **ret, struct error *err)
+{
+	return cache_pin_key(db, live->object.key, live->object.size, ret, err);
 }
 
 void cache_unpin(struct db *db, struct cached *c)

@@ -74,6 +74,10 @@ void catalog_put_service(struct buf *out, const struct dataset_info *info)
 	put_keys(&b, info->label_keys, info->n_label_keys);
 	put_keys(&b, info->sample_label_keys, info->n_sample_label_keys);
 	put_hours(&b, info);
+	if (info->shared.size) {
+		buf_varint(&b, info->shared.size);
+		buf_put(&b, info->shared.ulid.b, sizeof info->shared.ulid.b);
+	}
 	record_put(out, &b);
 }
 
@@ -134,6 +138,14 @@ static void get_hours(struct decoder *d, struct dataset_info *info)
 	info->hours = v;
 }
 
+static void get_ulid(struct cursor *c, struct ulid *ret)
+{
+	const uint8_t *p = cursor_bytes(c, sizeof ret->b);
+	*ret = (struct ulid){ { 0 } };
+	if (p)
+		memcpy(ret->b, p, sizeof ret->b);
+}
+
 static int get_service(struct cursor record, struct arena *arena, struct dataset_info *info)
 {
 	struct decoder d = { record, arena, false };
@@ -150,6 +162,10 @@ static int get_service(struct cursor record, struct arena *arena, struct dataset
 	info->label_keys = get_keys(&d, &info->n_label_keys);
 	info->sample_label_keys = get_keys(&d, &info->n_sample_label_keys);
 	get_hours(&d, info);
+	if (cursor_left(&d.c)) {
+		info->shared.size = cursor_varint(&d.c);
+		get_ulid(&d.c, &info->shared.ulid);
+	}
 	return d.no_memory ? -ENOMEM : d.c.bad || info->min_time > info->max_time ? ERR_CORRUPT_LAYOUT : 0;
 }
 
@@ -229,14 +245,6 @@ int catalog_encode(const struct catalog_version *v, struct buf *out)
 	buf_u64(out, hash_bytes(stored.data, stored.len));
 	buf_put(out, stored.data, stored.len);
 	return buf_err(out);
-}
-
-static void get_ulid(struct cursor *c, struct ulid *ret)
-{
-	const uint8_t *p = cursor_bytes(c, sizeof ret->b);
-	*ret = (struct ulid){ { 0 } };
-	if (p)
-		memcpy(ret->b, p, sizeof ret->b);
 }
 
 static int get_dropped(struct cursor *c, struct catalog_drops *out)

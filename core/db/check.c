@@ -9,6 +9,7 @@
 #include "../base/pct.h"
 #include "debuginfo.h"
 #include "internal.h"
+#include "shared.h"
 
 void check_found(struct checker *c, const char *key, const char *what)
 {
@@ -77,6 +78,34 @@ static int check_object(struct checker *c, struct live *l, struct error *err)
 		r = check_markers(c, o, cached_block(pin), err);
 	cache_unpin(c->db, pin);
 	return r < 0 ? r : 0;
+}
+
+static int check_shared(struct checker *c, struct live *l, struct error *err)
+{
+	struct error why = { 0 };
+	struct cached *pin;
+	int r = cache_pin(c->db, l, &pin, &why);
+	if (r == -ENOMEM || r == ERR_STORE_ACCESS || r == ERR_STORE_TIMEOUT)
+		return error_set(err, r, "%s", error_text(&why, r));
+	c->key = l->object.key;
+	if (r < 0) {
+		check_found(c, c->key, r == ERR_STORE_NOT_FOUND ? "the object is missing" : error_text(&why, r));
+		return 0;
+	}
+	r = block_verify(cached_block(pin), on_damage, c, err);
+	if (r >= 0)
+		r = check_infos(c, l, cached_block(pin));
+	cache_unpin(c->db, pin);
+	return MIN(r, 0);
+}
+
+static int check_all_shared(struct checker *c, struct view *v, struct error *err)
+{
+	const struct day_state *s = view_day(v, SHARED_DAY);
+	int r = 0;
+	for (size_t i = 0; s && i < s->n_blocks && r == 0; i++)
+		r = check_shared(c, s->blocks[i], err);
+	return r;
 }
 
 struct marker_check {
@@ -216,6 +245,8 @@ int db_check(struct db *db, bool repair, void (*report)(void *ctx, const char *k
 		check_found(&c, KEY_FORMAT, "the store has objects and no FORMAT");
 	for (size_t i = 0; i < v->n && r == 0; i++)
 		r = check_object(&c, v->live[i], err);
+	if (r == 0)
+		r = check_all_shared(&c, v, err);
 	if (r == 0)
 		r = check_bases(&c, v, err);
 	if (r == 0)

@@ -13,6 +13,8 @@
  * - A dropped name is forgotten five minutes after a LIST did not show it. A view whose LIST was made while it was
  *   still there is thrown away long before.
  *
+ * - Shared symbols that no live block names are dropped, and removed long after that, if still none does (shared.c).
+ *
  * All ages are differences of times that the store itself gave.
  */
 
@@ -23,10 +25,12 @@
 #include "../base/clock.h"
 #include "commit.h"
 #include "internal.h"
+#include "shared.h"
 
 #define GRACE_SEGMENT (60 * NS_PER_S)
 #define GRACE_DEFAULT (15 * NS_PER_MIN)
 #define FORGET_AFTER (5 * NS_PER_MIN)
+#define UNNAMED_AFTER NS_PER_HOUR
 #define EMPTY_AFTER (7 * NS_PER_DAY) /* an empty day's last version goes: longer than anybody sleeps before a commit */
 
 struct listed_block {
@@ -49,6 +53,8 @@ struct collection {
 	struct look look;
 	VEC(char *) remove;              /* keys */
 	struct ulids condemned, gone, forgotten;
+	struct view *view;               /* of SHARED_DAY: taken after the look */
+	VEC(struct commit_input) unnamed; /* of SHARED_DAY: to be dropped */
 	struct collect_counts *counts;
 };
 
@@ -78,6 +84,8 @@ static int look_around(struct collection *c, struct error *err)
 		r = store_list(c->db->store, prefix, NULL, 0, on_block, c, err);
 	if (r == 0)
 		r = look_at(c->db, c->day, &c->look, err);
+	if (r == 0 && c->day == SHARED_DAY)
+		r = view_quietly(c->db, 0, &c->view, err);
 	if (r == 0)
 		r = store_now(c->db->store, &c->ended, err);
 	return r;
@@ -122,7 +130,9 @@ static int judge_dropped(struct collection *c, const struct catalog_dropped *d)
 	bool block = d->kind == DROPPED_BLOCK;
 	const struct live *segment = block ? NULL : look_segment(&c->look, &d->ulid);
 	bool there = block ? listed_block(c, &d->ulid) != NULL : segment != NULL;
-	int64_t grace = block ? c->grace : MIN(c->grace, GRACE_SEGMENT);
+	int64_t grace = c->view ? SHARED_GRACE : block ? c->grace : MIN(c->grace, GRACE_SEGMENT);
+	if (there && c->view && shared_is_named(c->view, &d->ulid))
+		return 0;
 	if (there && c->began - d->since <= grace) {
 		due_at(c, d->since + grace);
 		return 0;
@@ -138,6 +148,27 @@ static int judge_dropped(struct collection *c, const struct catalog_dropped *d)
 	if (c->began - d->gone >= FORGET_AFTER)
 		return push_ulid(&c->forgotten, &d->ulid);
 	due_at(c, d->gone + FORGET_AFTER);
+	return 0;
+}
+
+/* A merge that has just put them may be about to name them; it may do so also afterwards, see shared.c. */
+static int judge_unnamed(struct collection *c)
+{
+	const struct day_state *s = c->look.state;
+	for (size_t i = 0; c->view && i < s->n_blocks; i++) {
+		const struct ulid *ulid = &s->blocks[i]->object.ulid;
+		const struct listed_block *b = listed_block(c, ulid);
+		if (!b || shared_is_named(c->view, ulid))
+			continue;
+		if (c->began - b->mtime <= UNNAMED_AFTER) {
+			due_at(c, b->mtime + UNNAMED_AFTER);
+			continue;
+		}
+		struct commit_input *slot = VEC_PUSH(&c->unnamed);
+		if (!slot)
+			return -ENOMEM;
+		*slot = (struct commit_input){ *ulid, true };
+	}
 	return 0;
 }
 
@@ -194,7 +225,7 @@ static int end_day(struct collection *c, struct error *err)
 		due_at(c, s->mtime + c->grace);
 		return 0;
 	}
-	int r = markers_have_ended(c->db, c->day) ? 0 : db_services(c->db, 0, &services, err);
+	int r = c->view || markers_have_ended(c->db, c->day) ? 0 : db_services(c->db, 0, &services, err);
 	for (size_t i = 0; i < services.n && r == 0; i++)
 		r = markers_remove(c->db, str_of(services.v[i]), c->day, err);
 	if (r == 0)
@@ -216,6 +247,8 @@ static int commit_notes(struct collection *c, struct error *err)
 {
 	struct commit commit = {
 		.day = c->day,
+		.inputs = c->unnamed.v,
+		.n_inputs = c->unnamed.n,
 		.condemned = c->condemned.v,
 		.n_condemned = c->condemned.n,
 		.gone = c->gone.v,
@@ -224,7 +257,7 @@ static int commit_notes(struct collection *c, struct error *err)
 		.forgotten = c->forgotten.v,
 		.n_forgotten = c->forgotten.n,
 	};
-	if (!c->condemned.n && !c->gone.n && !c->forgotten.n)
+	if (!c->unnamed.n && !c->condemned.n && !c->gone.n && !c->forgotten.n)
 		return 0;
 	int r = db_commit(c->db, &commit, c->look.state, err);
 	if (r < 0)
@@ -240,6 +273,8 @@ static int judge_all(struct collection *c, struct error *err)
 	for (size_t i = 0; i < c->look.state->n_dropped && r == 0; i++)
 		r = judge_dropped(c, &c->look.state->dropped[i]);
 	if (r == 0)
+		r = judge_unnamed(c);
+	if (r == 0)
 		r = judge_orphans(c);
 	if (r == 0)
 		r = judge_versions(c);
@@ -249,6 +284,8 @@ static int judge_all(struct collection *c, struct error *err)
 static void collection_done(struct collection *c)
 {
 	look_done(&c->look);
+	view_unref(c->view);
+	VEC_DONE(&c->unnamed);
 	for (size_t i = 0; i < c->remove.n; i++)
 		free(c->remove.v[i]);
 	VEC_DONE(&c->remove);
@@ -348,6 +385,8 @@ int collect_days(struct db *db, const struct view *v, struct days *ret, struct e
 	for (size_t i = 0; i < v->n_days && r == 0; i++)
 		if (v->days[i]->n_dropped || !v->days[i]->n_blocks)
 			r = add_day(&d, v->days[i]->day);
+	if (r == 0 && shared_any_unnamed(v))
+		r = add_day(&d, SHARED_DAY);
 	if (r < 0) {
 		VEC_DONE(&d.days);
 		return r;

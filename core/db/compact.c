@@ -135,6 +135,7 @@ static int merge_due(struct compactor *c, struct view *v, const struct due *due,
 {
 	struct merge_job job = {
 		.day = due->day,
+		.view = v,
 		.base = view_day(v, due->day),
 		.inputs = due->plan.inputs.v,
 		.n_inputs = due->plan.inputs.n,

@@ -30,6 +30,7 @@ void live_unref(struct live *l)
 	free(l->object.key);
 	free(l->filter);
 	free(l->services);
+	free(l->shared);
 	free(l->packed);
 	free(l);
 }
@@ -77,11 +78,16 @@ static int keep_services(struct live *l, struct slice records)
 	if (r < 0)
 		return r;
 	l->services = malloc((n + 1) * sizeof *l->services);
-	if (!l->services)
+	l->shared = malloc((n + 1) * sizeof *l->shared);
+	if (!l->services || !l->shared)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		l->services[i] = service_hash(infos[i].service);
+		if (infos[i].shared.size)
+			l->shared[l->n_shared++] = infos[i].shared.ulid;
+	}
 	qsort(l->services, n, sizeof *l->services, hash_order);
+	qsort(l->shared, l->n_shared, sizeof *l->shared, ulid_order);
 	l->n_services = n;
 	l->raw_len = records.len;
 	l->packed = buf_take(&packed, &l->packed_len);

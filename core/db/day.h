@@ -18,6 +18,8 @@ struct live {
 	atomic_uint refs;
 	uint64_t *services; /* of a block: hashes of their names, sorted */
 	size_t n_services;
+	struct ulid *shared; /* of a block: the shared symbols that its services name */
+	size_t n_shared;
 	uint8_t *packed;    /* of a block: its services' records, one zstd frame */
 	size_t packed_len, raw_len;
 };

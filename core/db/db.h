@@ -206,6 +206,7 @@ void db_lag_known(struct db *db, struct db_lag *ret);
 
 struct db_stats {
 	uint64_t objects, object_bytes, segments, segment_bytes, blocks, block_bytes, catalogs, catalog_bytes, markers;
+	uint64_t shared, shared_bytes; /* symbols that days share: in `bytes` they are symbols */
 	uint64_t profiles, samples, services, days;
 	uint64_t bytes_in;       /* what came in */
 	uint64_t bytes[4];       /* enum section_class */

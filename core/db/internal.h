@@ -70,6 +70,7 @@ int64_t db_uptime(struct db *db);
 struct cached; /* a block that is open, counted and in the cache's order of use */
 
 int cache_pin(struct db *db, const struct live *live, struct cached **ret, struct error *err);
+int cache_pin_key(struct db *db, const char *key, uint64_t size, struct cached **ret, struct error *err);
 void cache_unpin(struct db *db, struct cached *c);
 struct block *cached_block(struct cached *c);
 void cache_clear(struct db *db);

@@ -21,6 +21,7 @@
 #include "../block/merge.h"
 #include "commit.h"
 #include "internal.h"
+#include "shared.h"
 
 #define INFO_ARENA ((size_t)1 << 30)
 #define RECORDS_MAX ((size_t)64 << 20)
@@ -75,6 +76,7 @@ struct run {
 	size_t last;                    /* of `services`: the one found last */
 	VEC(struct output) outputs;
 	const struct output *output;    /* at hand */
+	struct shared_choice *shared;   /* of it; NULL: its symbols are its own */
 	VEC(struct catalog_block) added;
 	size_t whole;                   /* bytes of inputs that are held */
 	uint64_t dropped;               /* profiles that job->drop took out */
@@ -332,6 +334,12 @@ static int spool_ranges(void *ctx, const struct source_range *ranges, size_t n, 
 	return r;
 }
 
+static int spool_block(struct spooled *s, struct block **ret, struct error *err)
+{
+	struct source src = { .read = spool_ranges, .ctx = s, .size = s->size };
+	return block_open(&src, "the merged block", ret, err);
+}
+
 /* So that the check for duplicates does not read the block back. */
 static int note_ids(struct run *r, struct block *block, const struct ulid *ulid, struct error *err)
 {
@@ -354,8 +362,7 @@ static int describe(struct run *r, struct spooled *s, struct catalog_block *b, s
 {
 	_cleanup_(block_freep) struct block *block = NULL;
 	_buf_ struct buf records = BUF_INIT(RECORDS_MAX);
-	struct source src = { .read = spool_ranges, .ctx = s, .size = s->size };
-	int e = block_open(&src, "the merged block", &block, err);
+	int e = spool_block(s, &block, err);
 	if (e < 0)
 		return e;
 	for (size_t i = 0; i < block_datasets(block); i++)
@@ -386,18 +393,76 @@ static int put_output(struct run *r, struct spooled *s, struct error *err)
 	return e == 0 && !slot ? -ENOMEM : e;
 }
 
+static int give_shared(void *ctx, struct str service, struct dataset **ret, struct shared_name *ret_name,
+                       struct error *err)
+{
+	return shared_give(((struct run *)ctx)->shared, service, ret, ret_name, err);
+}
+
+/* Whether there are shared symbols of a service of the output. */
+static bool can_share(struct run *r)
+{
+	const struct output *o = r->output;
+	for (size_t i = 0; r->shared && i < r->shared->v.n; i++) {
+		const struct shared_entry *e = &r->shared->v.v[i];
+		const struct service_sum *s = find_service(r, e->service);
+		if (!e->refused && s && (o->service.len ? str_eq(o->service, e->service) : !s->big))
+			return true;
+	}
+	return false;
+}
+
+/* Merges what the output is to hold into a new file. */
+static int spool_output(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+{
+	struct merge_sink sink = { spool_write, spool };
+	struct merge_options options = { .level = r->output->level, .keep = keep, .rollup = may_bear_rollups, .ctx = r,
+		                         .memory = r->job->memory ? r->job->memory - r->whole : 0,
+		                         .cancel = r->job->cancel };
+	options.shared = can_share(r) ? give_shared : NULL;
+	spooled_done(spool);
+	int e = spool_open(spool, err);
+	return e < 0 ? e : block_merge(r->inputs.v, r->inputs.n, &options, &sink, res, err);
+}
+
+/* Where services have outgrown their shared symbols, the output is made again without these. */
+static int leave_outgrown(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+{
+	_cleanup_(block_freep) struct block *b = NULL;
+	bool outgrown = false;
+	int e = spool_block(spool, &b, err);
+	for (size_t i = 0; e == 0 && i < block_datasets(b); i++)
+		outgrown |= shared_outgrown(r->shared, b, i);
+	return outgrown ? spool_output(r, spool, res, err) : e;
+}
+
+/* Where new ones pay, they are made from the output, and it once more with them. */
+static int share_output(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+{
+	_cleanup_(block_freep) struct block *b = NULL;
+	bool renewed = false;
+	int e = leave_outgrown(r, spool, res, err);
+	if (e == 0)
+		e = spool_block(spool, &b, err);
+	if (e == 0)
+		e = shared_renew(r->shared, b, &renewed, err);
+	return renewed ? spool_output(r, spool, res, err) : e;
+}
+
 static int make_output(struct run *r, const struct output *o, struct merge_counts *counts, struct error *err)
 {
 	_cleanup_(spooled_done) struct spooled spool = { .fd = -1 };
-	struct merge_sink sink = { spool_write, &spool };
-	struct merge_options options = { .level = o->level, .keep = keep, .rollup = may_bear_rollups, .ctx = r,
-		                         .memory = r->job->memory ? r->job->memory - r->whole : 0,
-		                         .cancel = r->job->cancel };
+	_cleanup_(shared_choice_done) struct shared_choice shared = { 0 };
+	bool shares = r->job->view && !r->job->drop && o->level == LEVEL_DAY;
 	struct merge_result res;
 	r->output = o;
-	int e = spool_open(&spool, err);
+	int e = shares ? shared_choose(r->job->view, r->job->day, &shared) : 0;
+	r->shared = shares ? &shared : NULL;
 	if (e == 0)
-		e = block_merge(r->inputs.v, r->inputs.n, &options, &sink, &res, err);
+		e = spool_output(r, &spool, &res, err);
+	if (e == 0 && res.size && shares)
+		e = share_output(r, &spool, &res, err);
+	r->shared = NULL;
 	if (e == 0 && res.size)
 		e = put_output(r, &spool, err);
 	if (e < 0)

@@ -7,6 +7,7 @@
 
 struct merge_job {
 	int32_t day;
+	const struct view *view;    /* that the inputs are from, for shared symbols; NULL: the outputs share none */
 	struct day_state *base;     /* of the view that the inputs are from; NULL: the day has no catalog yet */
 	struct live **inputs;       /* borrowed */
 	size_t n_inputs;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "shared.h"
 
 struct counting {
 	uint64_t n, bytes;
@@ -36,6 +37,15 @@ static void add_block(struct db_stats *s, struct block *b)
 		s->bytes_in += info->bytes_in;
 		for (size_t k = 0; k < ARRAY_SIZE(s->bytes); k++)
 			s->bytes[k] += info->bytes[k];
+	}
+}
+
+static void add_shared(struct db_stats *s, const struct view *v)
+{
+	const struct day_state *shared = view_day(v, SHARED_DAY);
+	for (size_t i = 0; shared && i < shared->n_blocks; i++) {
+		s->shared++;
+		s->shared_bytes += shared->blocks[i]->object.size;
 	}
 }
 
@@ -80,12 +90,14 @@ int db_stat(struct db *db, struct db_stats *ret, struct error *err)
 		r = stat_objects(db, v, &s, err);
 	if (r < 0)
 		return r;
+	add_shared(&s, v);
+	s.bytes[BYTES_SYMBOLS] += s.shared_bytes;
 	s.services = services.n;
 	s.catalogs = catalogs.n;
 	s.catalog_bytes = catalogs.bytes;
 	s.markers = markers.n;
-	s.objects = v->n + catalogs.n + markers.n;
-	s.object_bytes = s.segment_bytes + s.block_bytes + catalogs.bytes + markers.bytes;
+	s.objects = v->n + s.shared + catalogs.n + markers.n;
+	s.object_bytes = s.segment_bytes + s.block_bytes + s.shared_bytes + catalogs.bytes + markers.bytes;
 	*ret = s;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "shared.h"
 
 #define VIEW_TOO_SLOW (60 * NS_PER_S)
 #define VIEW_TRIES 3
@@ -185,6 +186,8 @@ static int add_blocks(struct refresh *r)
 {
 	for (size_t i = 0; i < r->first.n; i++) {
 		struct day_state *s = r->days[i];
+		if (s->day == SHARED_DAY)
+			continue;
 		struct live **at = VEC_GROW(&r->live, s->n_blocks);
 		if (!at)
 			return -ENOMEM;
@@ -338,6 +341,9 @@ uint64_t db_bytes_known(struct db *db)
 	pthread_mutex_lock(&db->view_lock);
 	for (size_t i = 0; db->view && i < db->view->n; i++)
 		n += db->view->live[i]->object.size;
+	const struct day_state *shared = db->view ? view_day(db->view, SHARED_DAY) : NULL;
+	for (size_t i = 0; shared && i < shared->n_blocks; i++)
+		n += shared->blocks[i]->object.size;
 	pthread_mutex_unlock(&db->view_lock);
 	return n;
 }

@@ -64,13 +64,15 @@ static int print_stored(struct month *m, struct role *role, struct error *err)
 	int e = db_stat(role->db, &n, err);
 	if (e)
 		return e;
-	double all = (double)MAX(n.block_bytes + n.segment_bytes, (uint64_t)1);
+	double all = (double)MAX(n.block_bytes + n.segment_bytes + n.shared_bytes, (uint64_t)1);
 	figure_begin(&f, "stored");
 	figure_count(&f, "services", m->set.services);
 	figure_count(&f, "days", m->set.days);
 	figure_count(&f, "profiles", n.profiles);
 	figure_count(&f, "blocks", n.blocks);
 	figure_count(&f, "segments", n.segments);
+	figure_count(&f, "shared", n.shared);
+	figure_number(&f, "shared_kb", (double)n.shared_bytes / 1e3);
 	figure_number(&f, "mb", all / 1e6);
 	figure_number(&f, "symbols_share", (double)n.bytes[BYTES_SYMBOLS] / all);
 	figure_number(&f, "samples_share", (double)n.bytes[BYTES_SAMPLES] / all);

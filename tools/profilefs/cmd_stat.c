@@ -65,12 +65,14 @@ static void put_compaction(struct buf *out, const struct extra *extra)
 static void put_human(struct buf *out, const struct db_stats *s, const struct extra *extra)
 {
 	char text[24];
-	uint64_t all = sections(s), stored = s->segment_bytes + s->block_bytes;
+	uint64_t all = sections(s), stored = s->segment_bytes + s->block_bytes + s->shared_bytes;
 	buf_printf(out, "%" PRIu64 " profiles (%" PRIu64 " samples) of %" PRIu64 " services on %" PRIu64 " days\n",
 	           s->profiles, s->samples, s->services, s->days);
 	buf_puts(out, "objects\n");
 	put_count(out, "segments", s->segments, s->segment_bytes);
 	put_count(out, "blocks", s->blocks, s->block_bytes);
+	if (s->shared)
+		put_count(out, "shared", s->shared, s->shared_bytes);
 	put_count(out, "catalogs", s->catalogs, s->catalog_bytes);
 	put_count(out, "all", s->objects, s->object_bytes);
 	buf_puts(out, "bytes\n");
@@ -104,6 +106,7 @@ static void put_json(struct buf *out, const struct db_stats *s, const struct ext
 		{ "objects", s->objects }, { "object_bytes", s->object_bytes },
 		{ "segments", s->segments }, { "segment_bytes", s->segment_bytes },
 		{ "blocks", s->blocks }, { "block_bytes", s->block_bytes },
+		{ "shared_symbols", s->shared }, { "shared_symbol_bytes", s->shared_bytes },
 		{ "catalogs", s->catalogs }, { "catalog_bytes", s->catalog_bytes }, { "markers", s->markers },
 		{ "symbol_bytes", s->bytes[BYTES_SYMBOLS] }, { "sample_bytes", s->bytes[BYTES_SAMPLES] },
 		{ "meta_bytes", s->bytes[BYTES_META] }, { "rollup_bytes", s->bytes[BYTES_ROLLUPS] },
@@ -119,7 +122,7 @@ static void put_json(struct buf *out, const struct db_stats *s, const struct ext
 	jsonw_key(&w, "symbol_share");
 	jsonw_double(&w, ratio(s->bytes[BYTES_SYMBOLS], sections(s)));
 	jsonw_key(&w, "ratio");
-	jsonw_double(&w, ratio(s->bytes_in, s->segment_bytes + s->block_bytes));
+	jsonw_double(&w, ratio(s->bytes_in, s->segment_bytes + s->block_bytes + s->shared_bytes));
 	jsonw_end_object(&w);
 	buf_putc(out, '\n');
 }
