@@ -120,6 +120,8 @@ static int decode_sections(struct decoding *c, struct error *err)
 int dataset_raw(struct dataset *d, uint8_t kind, struct slice *ret, struct error *err)
 {
 	assert(kind <= SECTION_STACKS);
+	if (d->sections[kind].codec == CODEC_SHARED)
+		return corrupt(d, err, "shared symbols that need others");
 	struct loaded *l = &d->raw[kind];
 	pthread_mutex_lock(&d->lock);
 	int r = l->data ? 0 : dataset_load(d, &kind, 1, l, err);

@@ -275,6 +275,7 @@ struct spooled {
 static void spooled_done(struct spooled *s)
 {
 	closep(&s->fd);
+	s->fd = -1;
 }
 
 static int spool_error(struct error *err, const char *what)

@@ -246,6 +246,35 @@ static void lost_or_exchanged_symbols_are_told(void **state)
 	world_done(&w);
 }
 
+static int find_itself(void *ctx, const struct shared_name *name, struct str service,
+                       int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err)
+{
+	struct block **self = ((struct source_ctx *)ctx)->world->open;
+	return fn(arg, block_dataset(*self, block_find(*self, service)), err);
+}
+
+/* Whoever makes such a thing up gets an error. */
+static void symbols_that_need_themselves_are_refused(void **state)
+{
+	(void)state;
+	struct world w;
+	struct buf out;
+	const struct symbols *symbols;
+	world_init(&w);
+	struct block *in = open_buf(&w.plain[1]), *own = w.open[0], *b;
+	merge_shared(&w, in, give_shared, &out);
+	struct source_ctx ctx = { &out, &w };
+	struct source src = { .read = read_source, .shared = find_itself, .ctx = &ctx, .size = out.len };
+	assert_int_equal(block_open(&src, "test", &b, NULL), 0);
+	w.open[0] = b;
+	assert_int_equal(dataset_symbols(block_dataset(b, 0), &symbols, NULL), ERR_CORRUPT_LAYOUT);
+	w.open[0] = own;
+	block_free(b);
+	block_free(in);
+	buf_done(&out);
+	world_done(&w);
+}
+
 /* A flipped bit, in the block or in the shared symbols, is found, and crashes nothing. */
 static void flipped_bits_are_found(void **state)
 {
@@ -308,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_day_is_whole_and_smaller),
 		cmocka_unit_test(lost_or_exchanged_symbols_are_told),
+		cmocka_unit_test(symbols_that_need_themselves_are_refused),
 		cmocka_unit_test(flipped_bits_are_found),
 		cmocka_unit_test(versions_are_told),
 	};
