@@ -13,8 +13,9 @@
  * anybody sleeps between a look and a commit, and then only if no live block names it; as long as one does, it stays.
  * A reader goes by the name alone, and needs no catalog for it.
  *
- * They pay where symbols are much of a service's day, and where there is another day. A merge without them is the same
- * in all but size, so whatever goes wrong with them costs only that.
+ * They pay where symbols are much of a service's day, and where there is another day. Elsewhere they would cost more
+ * than they save: a day's tables then have rows too that only other days need, and a query's work grows with its
+ * tables. A merge without them is the same in all but size, so whatever goes wrong with them costs only that.
  */
 
 #include "shared.h"
@@ -28,7 +29,7 @@
 #define SHARED_MIN ((uint64_t)4 << 10)  /* of one service: less is not worth an object */
 #define SHARED_MAX ((size_t)16 << 20)
 #define SHARED_AT_ONCE 4096
-#define PAYS_FROM 16                  /* where they are at least this part of the day's bytes */
+#define PAYS_FROM 10                  /* where they are at least this part of the day's bytes */
 
 int shared_with(struct db *db, const struct shared_name *name, struct str service,
                 int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err)
@@ -186,22 +187,24 @@ int shared_give(struct shared_choice *c, struct str service, struct dataset **re
 
 /* ---- new ones ---- */
 
-bool shared_outgrown(struct shared_choice *c, struct block *merged, size_t dataset)
-{
-	const struct dataset *d = block_dataset(merged, dataset);
-	struct shared_entry *e = d->info.shared.size ? shared_find(c, d->info.service) : NULL;
-	bool outgrown = e && rows_bytes(d) > e->rows + e->rows / 4;
-	if (outgrown)
-		e->refused = true;
-	return outgrown;
-}
-
 static uint64_t all_bytes(const struct dataset_info *info)
 {
 	uint64_t n = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(info->bytes); i++)
 		n += info->bytes[i];
 	return n;
+}
+
+bool shared_outgrown(struct shared_choice *c, struct block *merged, size_t dataset)
+{
+	const struct dataset *d = block_dataset(merged, dataset);
+	struct shared_entry *e = d->info.shared.size ? shared_find(c, d->info.service) : NULL;
+	if (!e)
+		return false;
+	bool outgrown = rows_bytes(d) > e->rows + e->rows / 4 || all_bytes(&d->info) / PAYS_FROM / 2 > e->name.size;
+	if (outgrown)
+		e->refused = true;
+	return outgrown;
 }
 
 static bool has_other_day(const struct view *v, struct str service, int32_t day)

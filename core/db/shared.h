@@ -50,5 +50,5 @@ int shared_give(struct shared_choice *c, struct str service, struct dataset **re
  * the choice. *ret: whether there are any new ones. When it returns, these may be named by a commit.
  */
 int shared_renew(struct shared_choice *c, struct block *merged, bool *ret, struct error *err);
-/* Whether the day's own symbols have outgrown the shared ones of a dataset. They are then refused. */
+/* Whether a dataset has outgrown its shared symbols, by its own or by all that it holds. They are then refused. */
 bool shared_outgrown(struct shared_choice *c, struct block *merged, size_t dataset);
