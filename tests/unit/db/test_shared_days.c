@@ -171,6 +171,59 @@ static void days_share_and_hold_the_same(void **state)
 	world_done(&w);
 }
 
+/* Many profiles whose values do not compress away: symbols are little of the day. */
+static void write_busy_day(struct db *db, int day)
+{
+	enum { BUSY = 300 };
+	static struct profile p[BUSY];
+	struct db_write w[BUSY];
+	for (int i = 0; i < BUSY; i++) {
+		day_profile(&p[i], day, i);
+		for (size_t k = 0; k < p[i].values.n; k++)
+			p[i].values.v[k] = (int64_t)(hash_mix((uint64_t)(day * BUSY + i), k) >> 30);
+		w[i] = (struct db_write){ .profile = &p[i], .service = STR("a") };
+	}
+	assert_int_equal(db_write(db, w, BUSY, NULL, NULL), 0);
+	for (int i = 0; i < BUSY; i++)
+		profile_done(&p[i]);
+}
+
+static size_t count_sharing(struct db *db)
+{
+	struct view *v;
+	size_t n = 0;
+	assert_int_equal(db_view(db, 0, &v, NULL), 0);
+	for (size_t i = 0; i < v->n; i++)
+		n += v->live[i]->n_shared > 0;
+	view_unref(v);
+	return n;
+}
+
+/* Where symbols are little of the day they are its own, whether there are shared ones or not. */
+static void busy_days_share_nothing(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w);
+	struct db *db = world_open(&w);
+	write_busy_day(db, 0);
+	write_busy_day(db, 1);
+	settle(db);
+	assert_int_equal(stats_of(db).shared, 0);
+	write_day(db, "a", 2);
+	write_day(db, "a", 3);
+	settle(db);
+	assert_int_equal(stats_of(db).shared, 1);
+	assert_int_equal(count_sharing(db), 2);
+	write_busy_day(db, 4);
+	settle(db);
+	assert_int_equal(count_objects(db), 5);
+	assert_int_equal(count_sharing(db), 2);
+	assert_clean(db);
+	db_close(db);
+	world_done(&w);
+}
+
 /* Late profiles of a day that shares are merged into it, and it goes on sharing. */
 static void late_profiles_join_a_day_that_shares(void **state)
 {
@@ -484,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_day_of_shared_symbols_is_far_away),
 		cmocka_unit_test(days_share_and_hold_the_same),
+		cmocka_unit_test(busy_days_share_nothing),
 		cmocka_unit_test(late_profiles_join_a_day_that_shares),
 		cmocka_unit_test(they_live_as_long_as_a_block_names_them),
 		cmocka_unit_test(a_deleted_service_takes_its_symbols_along),
