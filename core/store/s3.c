@@ -212,7 +212,7 @@ static int use_v2(struct s3 *s, struct error *err)
 	if (keys->token)
 		return error_set(err, -EINVAL, "signature=v2 knows no session token");
 	s->base.ops = &v2_ops;
-	return 0;
+	return s3_v2_load(err);
 }
 #else
 static int use_v2(struct s3 *s, struct error *err)

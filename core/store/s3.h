@@ -110,7 +110,8 @@ struct s3_source {
 int s3_list_from(const struct s3_source *source, const char *prefix, const char *after, char delimiter,
                  store_list_fn fn, void *ctx, struct error *err);
 
-/* The methods over libs3 (s3_v2.c), where that is there. */
+/* The methods over libs3 (s3_v2.c), where that is there; first loads it, and says why where that fails. */
+int s3_v2_load(struct error *err); /* thread safe */
 int s3_v2_put(struct store *s, const char *key, struct slice data, struct error *err);
 int s3_v2_put_body(struct store *s, const char *key, const struct store_body *body, struct error *err);
 int s3_v2_put_if_absent(struct store *s, const char *key, struct slice data, struct error *err);

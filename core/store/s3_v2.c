@@ -16,13 +16,13 @@
 
 #include "s3.h"
 
-#include <libs3.h>
 #include <string.h>
 #include <time.h>
 
 #include "../base/clock.h"
 #include "../base/vec.h"
 #include "digest.h"
+#include "s3_v2_lib.h"
 
 #define PAUSE_NS (50 * NS_PER_MS)
 #define PAUSE_MAX_NS (2 * NS_PER_S)
@@ -66,7 +66,7 @@ static void on_complete(S3Status status, const S3ErrorDetails *e, void *ctx)
 {
 	struct call *c = ctx;
 	c->status = status;
-	snprintf(c->why, sizeof c->why, "the store answers %s%s%.120s", S3_get_status_name(status),
+	snprintf(c->why, sizeof c->why, "the store answers %s%s%.120s", libs3()->get_status_name(status),
 	         e && e->message ? ": " : "", e && e->message ? e->message : "");
 }
 
@@ -91,7 +91,7 @@ static void send_put(struct call *c, const S3BucketContext *bucket)
 {
 	S3PutObjectHandler handler = { response, on_put };
 	S3PutProperties properties = { .md5 = c->md5, .expires = -1 };
-	S3_put_object(bucket, c->key, c->body ? c->body->size : c->data.len, &properties, NULL, &handler, c);
+	libs3()->put_object(bucket, c->key, c->body ? c->body->size : c->data.len, &properties, NULL, &handler, c);
 }
 
 static S3Status on_get(int n, const char *data, void *ctx)
@@ -108,17 +108,17 @@ static void send_get(struct call *c, const S3BucketContext *bucket)
 {
 	S3GetObjectHandler handler = { response, on_get };
 	S3GetConditions none = { .ifModifiedSince = -1, .ifNotModifiedSince = -1 };
-	S3_get_object(bucket, c->key, &none, c->off, c->want, NULL, &handler, c);
+	libs3()->get_object(bucket, c->key, &none, c->off, c->want, NULL, &handler, c);
 }
 
 static void send_head(struct call *c, const S3BucketContext *bucket)
 {
-	S3_head_object(bucket, c->key, NULL, &response, c);
+	libs3()->head_object(bucket, c->key, NULL, &response, c);
 }
 
 static void send_delete(struct call *c, const S3BucketContext *bucket)
 {
-	S3_delete_object(bucket, c->key, NULL, &response, c);
+	libs3()->delete_object(bucket, c->key, NULL, &response, c);
 }
 
 static bool add_entry(struct s3_page *page, const char *key, bool part, uint64_t size, int64_t mtime_s)
@@ -152,8 +152,8 @@ static void send_list(struct call *c, const S3BucketContext *bucket)
 {
 	S3ListBucketHandler handler = { response, on_page };
 	s3_page_done(c->page);
-	S3_list_bucket(bucket, c->prefix, c->marker, c->request->delimiter ? "/" : NULL, (int)c->request->max, NULL,
-	               &handler, c);
+	libs3()->list_bucket(bucket, c->prefix, c->marker, c->request->delimiter ? "/" : NULL, (int)c->request->max,
+	                     NULL, &handler, c);
 }
 
 static void attempt(struct call *c, const struct s3_keys *keys)
@@ -164,7 +164,7 @@ static void attempt(struct call *c, const struct s3_keys *keys)
 	c->sent = c->got = c->length = 0;
 	pthread_mutex_lock(&one_at_a_time);
 	if (!initialized)
-		initialized = S3_initialize("profilefs", S3_INIT_ALL, NULL) == S3StatusOK;
+		initialized = libs3()->initialize("profilefs", S3_INIT_ALL, NULL) == S3StatusOK;
 	c->status = S3StatusInternalError;
 	c->send(c, &bucket);
 	pthread_mutex_unlock(&one_at_a_time);
@@ -199,7 +199,7 @@ static int code_of(const struct call *c)
 
 static bool passes(const struct call *c)
 {
-	return c->body_failed == 0 && (S3_status_is_retryable(c->status) || c->status == S3StatusErrorSlowDown ||
+	return c->body_failed == 0 && (libs3()->status_is_retryable(c->status) || c->status == S3StatusErrorSlowDown ||
 	                               c->status == S3StatusErrorUnknown);
 }
 
