@@ -89,7 +89,11 @@ class Daemon:
         log = open(self.dir / 'log', 'ab')
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         env={**os.environ, **(env or {})})
-        wait_for(self.name, self.is_up)
+        try:
+            wait_for(self.name, self.is_up)
+        except RuntimeError:
+            self.stop()
+            raise
         return self
 
     def is_up(self):
