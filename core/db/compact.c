@@ -265,6 +265,8 @@ static int collect_all(struct compactor *c, struct compact_report *report, struc
 
 int compactor_pass(struct compactor *c, struct compact_report *report, struct error *err)
 {
+	if (!db_has_format(c->db)) /* nothing was ever written */
+		return 0;
 	int r = db_may_commit(c->db, err);
 	if (r == 0)
 		r = merge_all(c, report, err);

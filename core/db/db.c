@@ -179,11 +179,14 @@ static int stop_at_first(void *ctx, const char *key, const struct store_stat *st
 	return ERR_CANCELLED;
 }
 
+/* FORMAT comes before what the probe puts: whoever looks meanwhile, or after it was killed, finds a store. */
 static int probe(struct db *db, struct error *err)
 {
 	_free_ char *prefix = key_under(db->tenant, "probe");
 	bool exclusive = false;
-	int r = prefix ? store_probe_exclusive(db->store, prefix, &exclusive, err) : -ENOMEM;
+	int r = prefix ? db_need_format(db, err) : -ENOMEM;
+	if (r == 0)
+		r = store_probe_exclusive(db->store, prefix, &exclusive, err);
 	if (r == 0 && !exclusive)
 		return error_set(err, ERR_STORE_UNSUPPORTED, "this store does not create objects exclusively, so only "
 		                 "one process may compact it: run `profilefs compact --sole-compactor`, and no other");

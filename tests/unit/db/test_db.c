@@ -5,6 +5,7 @@
 
 #include "../../../core/db/day.h"
 #include "../../../core/db/keys.h"
+#include "../../../core/db/settings.h"
 
 struct fixture {
 	struct store *store; /* the fault layer over memory */
@@ -357,6 +358,31 @@ static void a_store_that_another_begins_is_a_store(void **state)
 	store_free(faulty);
 }
 
+static void note_first_put(void *ctx, const char *what, const char *key)
+{
+	char *first = ctx;
+	if (!*first && !strncmp(what, "put", 3))
+		snprintf(first, 100, "%s", key);
+}
+
+/* Else who opens the store while another probes it, or after that one was killed, would take it for a foreign folder. */
+static void format_is_put_before_all_else(void **state)
+{
+	(void)state;
+	struct world w;
+	char first[100] = "";
+	world_init(&w);
+	struct db *db = world_open(&w);
+	store_fault_hook(w.store, note_first_put, first);
+	assert_int_equal(pass(db, true, NULL), 0);
+	assert_string_equal(first, ""); /* there is nothing to compact */
+	assert_int_equal(settings_set(db, "rules", STR("[]"), NULL), 0);
+	assert_string_equal(first, "FORMAT");
+	store_fault_hook(w.store, NULL, NULL);
+	db_close(db);
+	world_done(&w);
+}
+
 static void a_read_only_store_takes_nothing_and_is_read(void **state)
 {
 	(void)state;
@@ -592,6 +618,7 @@ int main(void)
 		cmocka_unit_test(a_newer_format_is_refused_by_name),
 		cmocka_unit_test(a_folder_of_other_files_is_no_store),
 		cmocka_unit_test(a_store_that_another_begins_is_a_store),
+		cmocka_unit_test(format_is_put_before_all_else),
 		cmocka_unit_test(a_read_only_store_takes_nothing_and_is_read),
 		cmocka_unit_test(tenants_do_not_see_each_other),
 		cmocka_unit_test(names_of_any_bytes_and_length_come_back),
