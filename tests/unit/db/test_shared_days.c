@@ -12,7 +12,7 @@
 #include "../../../core/db/keys.h"
 #include "../../../core/db/shared.h"
 
-enum { DAYS = 3, PROFILES = 4 };
+enum { DAYS = 3, PROFILES = 2 };
 
 #define BLK_SHARED "default/blk/9999-12-31/"
 #define CAT_SHARED "default/cat/9999-12-31/"
@@ -368,7 +368,7 @@ static void symbols_dropped_while_a_merge_sleeps_stay_for_its_block(void **state
 static void merges_that_share_may_die_at_any_step(void **state)
 {
 	(void)state;
-	static const enum fault faults[] = { FAULT_BEFORE, FAULT_AFTER, FAULT_TIMEOUT };
+	static const enum fault faults[] = { FAULT_BEFORE, FAULT_AFTER };
 	for (size_t f = 0; f < ARRAY_SIZE(faults); f++) {
 		bool reached = true;
 		for (uint64_t at = 1; reached; at++) {
