@@ -2,6 +2,7 @@
 """Metrics by rule: scraped here, and sent to a Prometheus."""
 
 import contextlib
+import datetime
 import json
 import signal
 import socket
@@ -355,6 +356,12 @@ def test_tls():
         assert server.taken
 
 
+def sent_until(rule):
+    """ms"""
+    at = json.load(open('state.json'))['rules'].get(rule, '1970-01-01T00:00:00Z')
+    return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).timestamp() * 1000
+
+
 def test_for_ever():
     with Receiver() as r, Server([(503, {}, '')]) as server:
         set_rules({'name': 'web_cpu', 'select': 'web/cpu/@step=1s'})
@@ -365,6 +372,8 @@ def test_for_ever():
                 r.post('/web/cpu.pb.gz', pprof(10**9, int(time.time()) * 10**9, duration=10**9))
                 eventually(lambda n=n: abs(server.sums().get('web_cpu_sum_per_step_seconds', 0) - n) < 1e-9, 20)
             assert p.poll() is None
+            last = max(s[1] for q in server.requests for s in q[2])
+            eventually(lambda: sent_until('web_cpu') >= last, 10)  # who is stopped before that sends once more
         finally:
             p.send_signal(signal.SIGTERM)
             assert p.wait(10) == -signal.SIGTERM

@@ -409,6 +409,9 @@ int rules_send(struct session *s, const struct rules_send *o)
 	struct error err = { 0 };
 	if (o->state && read_state(&d))
 		return EXIT_FAILED;
+	int r = o->state ? put_state(&d) : 0; /* before anything is sent: what cannot be kept would be sent again */
+	if (r)
+		return fail(o->state, r, NULL);
 	int e = remote_new(&o->remote, &d.remote, &err);
 	if (e)
 		return fail(o->remote.url, e, &err);
