@@ -426,28 +426,34 @@ static int spool_output(struct run *r, struct spooled *spool, struct merge_resul
 	return e < 0 ? e : block_merge(r->inputs.v, r->inputs.n, &options, &sink, res, err);
 }
 
-/* Where services have outgrown their shared symbols, the output is made again without these. */
-static int leave_outgrown(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+/* Whether services of the output have outgrown their shared symbols. */
+static int find_outgrown(struct run *r, struct spooled *spool, bool *ret, struct error *err)
 {
 	_cleanup_(block_freep) struct block *b = NULL;
-	bool outgrown = false;
 	int e = spool_block(spool, &b, err);
 	for (size_t i = 0; e == 0 && i < block_datasets(b); i++)
-		outgrown |= shared_outgrown(r->shared, b, i);
-	return outgrown ? spool_output(r, spool, res, err) : e;
+		*ret |= shared_outgrown(r->shared, b, i);
+	return e;
 }
 
-/* Where new ones pay, they are made from the output, and it once more with them. */
-static int share_output(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+/* Whether new ones pay for services of the output; then they are made from it. */
+static int renew_shared(struct run *r, struct spooled *spool, bool *ret, struct error *err)
 {
 	_cleanup_(block_freep) struct block *b = NULL;
-	bool renewed = false;
-	int e = leave_outgrown(r, spool, res, err);
+	int e = spool_block(spool, &b, err);
+	return e ? e : shared_renew(r->shared, b, ret, err);
+}
+
+/* The output is made again without what was outgrown, and again with what is new; with nothing of it open meanwhile. */
+static int share_output(struct run *r, struct spooled *spool, struct merge_result *res, struct error *err)
+{
+	bool outgrown = false, renewed = false;
+	int e = find_outgrown(r, spool, &outgrown, err);
+	if (e == 0 && outgrown)
+		e = spool_output(r, spool, res, err);
 	if (e == 0)
-		e = spool_block(spool, &b, err);
-	if (e == 0)
-		e = shared_renew(r->shared, b, &renewed, err);
-	return renewed ? spool_output(r, spool, res, err) : e;
+		e = renew_shared(r, spool, &renewed, err);
+	return e == 0 && renewed ? spool_output(r, spool, res, err) : e;
 }
 
 static int make_output(struct run *r, const struct output *o, struct merge_counts *counts, struct error *err)

@@ -448,7 +448,7 @@ def check_rules(program, directory):
     assert done.returncode == 0, done.stderr
     text = program.cat('.profilefs/rules.prom')
     assert b'all_sum_per_step{service="ruled",type="samples",pod="a\\"\\\\b"} 35\n' in text, text
-    assert b'work_sum_per_step{service="ruled",type="samples"} 30\n' in text, text
+    assert b'work_sum_per_step{service="ruled",type="samples",function="work"} 30\n' in text, text
     done = tool('promtool', 'check', 'metrics', stdin=text)
     assert done.returncode == 0, done.stderr
 
