@@ -13,7 +13,7 @@
  * anybody sleeps between a look and a commit, and then only if no live block names it; as long as one does, it stays.
  * A reader goes by the name alone, and needs no catalog for it.
  *
- * They pay where symbols are much of a service's day, and where there is another day. Elsewhere they would cost more
+ * They pay where symbols are much of a service's day, and where there are other days. Elsewhere they would cost more
  * than they save: a day's tables then have rows too that only other days need, and a query's work grows with its
  * tables. A merge without them is the same in all but size, so whatever goes wrong with them costs only that.
  */
@@ -30,6 +30,7 @@
 #define SHARED_MAX ((size_t)16 << 20)
 #define SHARED_AT_ONCE 4096
 #define PAYS_FROM 10                  /* where they are at least this part of the day's bytes */
+#define OTHER_DAYS 2                  /* that the service has: with one day more they save no more than they are */
 
 int shared_with(struct db *db, const struct shared_name *name, struct str service,
                 int (*fn)(void *arg, struct dataset *shared, struct error *err), void *arg, struct error *err)
@@ -207,12 +208,19 @@ bool shared_outgrown(struct shared_choice *c, struct block *merged, size_t datas
 	return outgrown;
 }
 
-static bool has_other_day(const struct view *v, struct str service, int32_t day)
+static bool has_other_days(const struct view *v, struct str service, int32_t day)
 {
-	for (size_t i = 0; i < v->n; i++)
-		if (v->live[i]->object.day != day && live_may_hold(v->live[i], service))
-			return true;
-	return false;
+	int32_t seen[OTHER_DAYS];
+	unsigned n = 0;
+	for (size_t i = 0; i < v->n && n < OTHER_DAYS; i++) {
+		const struct live *l = v->live[i];
+		bool known = l->object.day == day;
+		for (unsigned k = 0; k < n; k++)
+			known |= l->object.day == seen[k];
+		if (!known && live_may_hold(l, service))
+			seen[n++] = l->object.day;
+	}
+	return n == OTHER_DAYS;
 }
 
 struct renewal {
@@ -260,7 +268,7 @@ static int consider(struct renewal *w, struct dataset *d, struct error *err)
 	uint64_t least = MAX(all_bytes(info) / PAYS_FROM, SHARED_MIN);
 	_buf_ struct buf bytes = BUF_INIT(SHARED_MAX);
 	if (info->shared.size || info->bytes[BYTES_SYMBOLS] < least || w->added.n == SHARED_AT_ONCE ||
-	    !has_other_day(w->c->view, info->service, w->c->day))
+	    !has_other_days(w->c->view, info->service, w->c->day))
 		return 0;
 	int r = shared_make(d, w->c->day * NS_PER_DAY, &bytes, err);
 	if (r == ERR_LIMIT_BUFFER || (r == 0 && bytes.len < least))

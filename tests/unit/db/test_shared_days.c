@@ -131,18 +131,20 @@ static void the_day_of_shared_symbols_is_far_away(void **state)
 	assert_int_equal(day, SHARED_DAY);
 }
 
-/* The second day makes them, later days name them; what has outgrown them gets new ones; nothing else changes. */
+/* The third day makes them, later days name them; what has outgrown them gets new ones; nothing else changes. */
 static void days_share_and_hold_the_same(void **state)
 {
 	(void)state;
 	struct world w;
 	world_init(&w);
 	struct db *db = world_open(&w), *other = world_open(&w);
-	write_day(db, "a", 0);
-	write_day(db, "b", 0);
-	settle(db);
-	assert_int_equal(stats_of(db).shared, 0); /* of one day alone they would save nothing */
-	for (int day = 1; day < 5; day++) {
+	for (int day = 0; day < 2; day++) {
+		write_day(db, "a", day);
+		write_day(db, "b", day);
+		settle(db);
+		assert_int_equal(stats_of(db).shared, 0); /* of so few days they would save nothing */
+	}
+	for (int day = 2; day < 5; day++) {
 		write_day(db, "a", day);
 		write_day(db, "b", day);
 		settle(db);
@@ -206,18 +208,18 @@ static void busy_days_share_nothing(void **state)
 	struct world w;
 	world_init(&w);
 	struct db *db = world_open(&w);
-	write_busy_day(db, 0);
-	write_busy_day(db, 1);
+	for (int day = 0; day < 3; day++)
+		write_busy_day(db, day);
 	settle(db);
 	assert_int_equal(stats_of(db).shared, 0);
-	write_day(db, "a", 2);
 	write_day(db, "a", 3);
+	write_day(db, "a", 4);
 	settle(db);
 	assert_int_equal(stats_of(db).shared, 1);
 	assert_int_equal(count_sharing(db), 2);
-	write_busy_day(db, 4);
+	write_busy_day(db, 5);
 	settle(db);
-	assert_int_equal(count_objects(db), 5);
+	assert_int_equal(count_objects(db), 6);
 	assert_int_equal(count_sharing(db), 2);
 	assert_clean(db);
 	db_close(db);
@@ -315,7 +317,7 @@ static void on_put(void *ctx, const char *what, const char *key)
 	if (i->inside || i->happened || strncmp(what, "put", 3) != 0 || !strstr(key, i->part))
 		return;
 	i->inside = true;
-	delete_days(i->other, NULL, 0, 1);
+	delete_days(i->other, NULL, 0, 2);
 	world_advance(i->w, 2 * NS_PER_HOUR);
 	struct collect_counts counts = { 0 };
 	assert_int_equal(collect_day(i->other, SHARED_DAY, &(struct collect_options){ 0 }, &counts, NULL), 0);
@@ -331,28 +333,29 @@ static void symbols_dropped_while_a_merge_sleeps_stay_for_its_block(void **state
 	struct world w;
 	world_init(&w);
 	struct db *db = world_open(&w), *other = world_open(&w);
-	write_days(db, 2);
+	write_days(db, 3);
 	settle(db);
-	write_day(db, "a", 2);
-	write_day(db, "b", 2);
-	struct interruption i = { .w = &w, .other = other, .part = "/blk/2025-11-24/" };
+	write_day(db, "a", 3);
+	write_day(db, "b", 3);
+	struct interruption i = { .w = &w, .other = other, .part = "/blk/2025-11-25/" };
 	store_fault_hook(w.store, on_put, &i);
 	settle(db);
 	store_fault_hook(w.store, NULL, NULL);
 	assert_int_equal(i.happened, 1);
-	assert_days(other, "a", 2, 3);
+	assert_days(other, "a", 3, 4);
 	for (int k = 0; k < 3; k++) {
 		world_advance(&w, 8 * NS_PER_DAY);
 		collect_all_of(&w, other);
 	}
 	assert_int_equal(count_keys(&w, BLK_SHARED), 2);
-	assert_days(other, "a", 2, 3);
+	assert_days(other, "a", 3, 4);
 	assert_clean(other);
-	/* the next day makes new ones: what is dropped is not taken */
-	write_day(db, "a", 3);
+	/* the next days make new ones: what is dropped is not taken */
+	write_day(db, "a", 2);
+	write_day(db, "a", 4);
 	settle(db);
 	assert_int_equal(stats_of(db).shared, 1);
-	delete_days(db, NULL, 0, DAYS + 1);
+	delete_days(db, NULL, 0, DAYS + 2);
 	for (int k = 0; k < 3; k++) {
 		world_advance(&w, 8 * NS_PER_DAY);
 		collect_all_of(&w, other);
