@@ -15,6 +15,8 @@
 #include "merge_run.h"
 #include "retain.h"
 
+#define FEW_INPUTS 8 /* of a merge that needs too much memory: it is not their number */
+#define PARTS_MAX 32
 #define MEMORY_DEFAULT ((size_t)256 << 20)
 #define ABANDONED_MAX 16 /* in a row, of one pass */
 
@@ -129,7 +131,10 @@ static int find_due(struct compactor *c, struct view *v, int64_t now, struct due
 
 /* ---- merging ---- */
 
-/* Where the memory does not hold all inputs, half of them are tried. */
+/*
+ * Where the memory does not hold all inputs, half of them are tried; where few do not fit, the day is cut by time. A
+ * day of parts is as good as one in one block, but takes a pass over the inputs for each.
+ */
 static int merge_due(struct compactor *c, struct view *v, const struct due *due, struct merge_counts *counts,
                      struct error *err)
 {
@@ -146,9 +151,16 @@ static int merge_due(struct compactor *c, struct view *v, const struct due *due,
 		.damaged = &c->damaged,
 	};
 	int r = merge_run(c->db, &job, counts, err);
-	while (r == ERR_LIMIT_MEMORY && job.n_inputs > 2) {
-		job.n_inputs = (job.n_inputs + 1) / 2;
-		job.level = LEVEL_RECENT;
+	while (r == ERR_LIMIT_MEMORY) {
+		if (job.level == LEVEL_DAY && job.n_inputs <= FEW_INPUTS && job.parts < PARTS_MAX) {
+			job.parts = job.parts ? 2 * job.parts : 2;
+		} else if (job.n_inputs > 2) {
+			job.n_inputs = (job.n_inputs + 1) / 2;
+			job.level = LEVEL_RECENT;
+			job.parts = 0;
+		} else {
+			break;
+		}
 		r = merge_run(c->db, &job, counts, err);
 	}
 	return r;

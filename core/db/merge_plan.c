@@ -208,16 +208,30 @@ static int own_is_wanted(struct live *own, struct live **objects, size_t n, bool
 	return r;
 }
 
-/* One block, or more only because they are too large for one. */
-static bool is_settled(const struct merge_plan *p)
+static int is_before_or_behind(const struct live *a, const struct live *b, bool *ret)
+{
+	int64_t min[2], max[2];
+	int r = block_range(a, &min[0], &max[0]);
+	if (r == 0)
+		r = block_range(b, &min[1], &max[1]);
+	*ret = r == 0 && (max[0] < min[1] || max[1] < min[0]);
+	return r;
+}
+
+/* One block, or several of the whole day that were cut by time: one would be too large, or take too much memory. */
+static int is_settled(const struct merge_plan *p, bool *ret)
 {
 	uint64_t size = 0;
+	int r = 0;
+	*ret = true;
 	for (size_t i = 0; i < p->inputs.n; i++) {
-		if (p->inputs.v[i]->object.level != LEVEL_DAY)
-			return false;
+		*ret &= p->inputs.v[i]->object.level == LEVEL_DAY;
 		size += p->inputs.v[i]->object.size;
 	}
-	return p->inputs.n == 1 || size > PLAN_BLOCK_MAX;
+	for (size_t i = 1; i < p->inputs.n && *ret && size <= PLAN_BLOCK_MAX && r == 0; i++)
+		for (size_t k = 0; k < i && *ret && r == 0; k++)
+			r = is_before_or_behind(p->inputs.v[i], p->inputs.v[k], ret);
+	return r;
 }
 
 static int plan_settle(struct live **objects, size_t n, struct merge_plan *p)
@@ -231,7 +245,10 @@ static int plan_settle(struct live **objects, size_t n, struct merge_plan *p)
 		if (r == 0 && wanted)
 			r = take(p, objects[i]);
 	}
-	if (r == 0 && is_settled(p))
+	bool settled = false;
+	if (r == 0)
+		r = is_settled(p, &settled);
+	if (settled)
 		p->inputs.n = 0;
 	return r;
 }

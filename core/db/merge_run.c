@@ -142,11 +142,15 @@ static int add_output(struct run *r, struct str service, int64_t from, int64_t t
 	return 0;
 }
 
-/* Cuts a time evenly into as many parts as the bytes need. */
+/* Cuts a time evenly, between hours where these are shorter, into as many parts as the bytes or the memory need. */
 static int add_parts(struct run *r, struct str service, uint64_t bytes, int64_t min, int64_t max)
 {
-	uint64_t parts = bytes / PLAN_BLOCK_MAX + 1;
+	uint64_t parts = MAX(bytes / PLAN_BLOCK_MAX + 1, (uint64_t)r->job->parts);
 	int64_t step = (int64_t)((uint64_t)(max - min) / parts) + 1;
+	if (parts > 1 && step >= NS_PER_HOUR) {
+		min = time_floor(min, NS_PER_HOUR);
+		step = time_floor(step - 1, NS_PER_HOUR) + NS_PER_HOUR;
+	}
 	int e = 0;
 	for (uint64_t i = 0; i < parts && e == 0; i++)
 		e = add_output(r, service, i ? min + (int64_t)i * step : INT64_MIN,

@@ -14,6 +14,7 @@ struct merge_job {
 	enum block_level level;     /* of the outputs */
 	int64_t hours_end;          /* LEVEL_HOUR */
 	size_t memory;              /* cap; 0: none */
+	unsigned parts;             /* LEVEL_DAY: at least so many of each output, cut by time; 0: as size asks for */
 	const struct cancel *cancel;
 	/* Deletion: which profiles go. NULL: none. */
 	bool (*drop)(void *ctx, struct str service, const struct ulid *id, int64_t time);

@@ -150,6 +150,70 @@ static void hours_are_cut_at_their_ends(void **state)
 	world_done(&w);
 }
 
+/* ---- memory ---- */
+
+enum { MANY = 3000 };
+
+/* One segment of many profiles over the whole day. */
+static void write_many(struct db *db, int64_t start, int64_t value)
+{
+	static struct profile profiles[MANY];
+	static struct db_write writes[MANY];
+	struct error err = { 0 };
+	for (int i = 0; i < MANY; i++) {
+		simple_profile(&profiles[i], start + i * (NS_PER_DAY / MANY), value + i);
+		writes[i] = (struct db_write){ .profile = &profiles[i], .service = STR("a"), .salt = STR("file") };
+	}
+	if (db_write(db, writes, MANY, NULL, &err))
+		fail_msg("%s", err.text);
+	for (int i = 0; i < MANY; i++)
+		profile_done(&profiles[i]);
+}
+
+static uint64_t merges_within(struct db *db, size_t memory)
+{
+	struct compactor *c;
+	struct compact_report report = { 0 };
+	struct error err = { 0 };
+	assert_int_equal(compactor_new(db, &(struct compact_options){ .settle = true, .memory = memory }, &c), 0);
+	if (compactor_pass(c, &report, &err))
+		fail_msg("%s", err.text);
+	compactor_free(c);
+	return report.merges;
+}
+
+/* The least memory that a day can be merged with cuts it by time; each part bears rollups, and all of it is settled. */
+static void a_day_that_takes_too_much_memory_is_cut_by_time(void **state)
+{
+	(void)state;
+	struct world w;
+	world_init(&w);
+	struct db *db = world_open(&w);
+	int64_t now;
+	assert_int_equal(store_now(w.mem, &now, NULL), 0);
+	int64_t start = time_floor(now, NS_PER_DAY) - NS_PER_DAY;
+	write_many(db, start, 0);
+	write_many(db, start, MANY);
+	size_t memory = (size_t)64 << 10;
+	while (!merges_within(db, memory))
+		memory += memory / 8;
+	struct view *v;
+	struct parts parts;
+	struct str name = STR("a");
+	assert_int_equal(db_view(db, 0, &v, NULL), 0);
+	assert_in_range(view_objects(v), 2, 32);
+	assert_int_equal(view_parts(v, &name, INT32_MIN, INT32_MAX, NULL, &parts, NULL), 0);
+	for (size_t i = 0; i < parts.n; i++)
+		assert_true(dataset_info(parts.v[i].dataset)->has_rollups);
+	parts_done(&parts);
+	view_unref(v);
+	assert_int_equal(count_profiles(db, "a", 0), 2 * MANY);
+	assert_clean(db); /* bases do not overlap */
+	assert_int_equal(merges_within(db, memory), 0);
+	db_close(db);
+	world_done(&w);
+}
+
 /* ---- deletion ---- */
 
 static size_t delete(struct db *db, const char *service, const char *type, const struct ulid *id)
@@ -598,6 +662,7 @@ int main(void)
 		cmocka_unit_test(a_profile_is_rewritten_a_bounded_number_of_times),
 		cmocka_unit_test(late_data_is_merged_by_size),
 		cmocka_unit_test(hours_are_cut_at_their_ends),
+		cmocka_unit_test(a_day_that_takes_too_much_memory_is_cut_by_time),
 		cmocka_unit_test(what_is_deleted_is_gone_for_every_reader_and_may_come_again),
 		cmocka_unit_test(any_call_of_a_deletion_may_fail),
 		cmocka_unit_test(settings_are_changed_member_by_member),
