@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -84,27 +85,43 @@ def peak_memory(pid):
         return int(re.search(r'VmHWM:\s+(\d+) kB', f.read()).group(1)) << 10
 
 
+# Eight threads that write files into a directory until stdin ends; says when each was acknowledged. A process of its own:
+# one that forks while files of the mount are open closes them in the child, and waits there as long as a writer does.
+WRITE = """
+import os, pathlib, sys, threading, time
+where, ending = pathlib.Path(sys.argv[1]), threading.Event()
+def write(n):
+    i = 0
+    while not ending.is_set():
+        i += 1
+        (where / f'{n}-{i}.folded').write_bytes(b'main;work%d %d\\n' % (n, i))
+        os.write(1, b'%.6f\\n' % time.monotonic())
+threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+for t in threads:
+    t.start()
+sys.stdin.read()
+ending.set()
+for t in threads:
+    t.join()
+"""
+
+
+def times_in(name):
+    with open(name) as f:
+        return [float(line) for line in f if line.endswith('\n')]
+
+
 def check_partition_of_20_seconds(place):
     """The gateway stops and goes on. A mount waits it out: its writers block, and none is told what is not so."""
     need_daemons(place)
     need_fuse()
-    url, done, ending = place.url(), [], threading.Event()
-
-    def write(n):
-        for i in range(100000):
-            if ending.is_set():
-                return
-            (m / 'web' / f'{n}-{i}.folded').write_bytes(b'main;work%d %d\n' % (n, i + 1))
-            done.append(time.monotonic())
-
-    with Mount(url, '-o', 'compact=no') as m:
+    url = place.url()
+    with Mount(url, '-o', 'compact=no') as m, open('done', 'w') as out:
         (m / 'web').mkdir()
         (m / 'web' / 'first.folded').write_bytes(b'main 1\n')
         pid = mount_process(url)
-        threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
-        for t in threads:
-            t.start()
-        time.sleep(0.5)
+        writer = subprocess.Popen([sys.executable, '-c', WRITE, str(m / 'web')], stdin=subprocess.PIPE, stdout=out)
+        time.sleep(1)
         stopped = time.monotonic()
         os.kill(place.server.pid('client.rgw'), signal.SIGSTOP)
         try:
@@ -114,12 +131,12 @@ def check_partition_of_20_seconds(place):
         finally:
             went_on = time.monotonic()
             os.kill(place.server.pid('client.rgw'), signal.SIGCONT)
-        while time.monotonic() < went_on + 30 and not (done and done[-1] > went_on):
+        while time.monotonic() < went_on + 30 and max(times_in('done'), default=0) <= went_on:
             time.sleep(0.05)
-        ending.set()
-        for t in threads:
-            t.join()
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
         assert peak_memory(pid) < 200 << 20, peak_memory(pid)
+    done = sorted(times_in('done'))
     assert not [t for t in done if stopped + 3 < t < went_on], 'acknowledged by nobody'
     assert any(t > went_on for t in done)
     print(f'     {len(done)} writes by 8 threads; the last was acknowledged {done[-1] - went_on:.1f} s after the end')
