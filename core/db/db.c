@@ -12,6 +12,7 @@
 #define FORMAT_TEXT "profilefs store\nformat %u\nneeds profilefs %s\n"
 #define FORMAT_MAX 4096
 
+/* Once it was read, db->format_known says so. */
 static int read_format(struct db *db, struct error *err)
 {
 	_buf_ struct buf text = BUF_INIT(FORMAT_MAX);
@@ -29,6 +30,7 @@ static int read_format(struct db *db, struct error *err)
 		return error_set(err, ERR_NEWER,
 		                 "the store is of format %u and needs profilefs %s or newer; this is %s (format %d)",
 		                 version, needs, PROFILEFS_VERSION, DB_FORMAT);
+	atomic_store(&db->format_known, true);
 	return 0;
 }
 
@@ -56,9 +58,7 @@ int db_need_format(struct db *db, struct error *err)
 
 bool db_has_format(struct db *db)
 {
-	if (!atomic_load(&db->format_known) && read_format(db, NULL) == 0)
-		atomic_store(&db->format_known, true);
-	return atomic_load(&db->format_known);
+	return atomic_load(&db->format_known) || read_format(db, NULL) == 0;
 }
 
 static int on_any_object(void *ctx, const char *key, const struct store_stat *st)
@@ -80,8 +80,6 @@ static int refuse_foreign(struct db *db, struct error *err)
 	if (r != -ENOTEMPTY)
 		return r;
 	r = read_format(db, err);
-	if (r == 0)
-		atomic_store(&db->format_known, true);
 	if (r != ERR_STORE_NOT_FOUND)
 		return r;
 	r = -ENOTEMPTY;
@@ -133,9 +131,7 @@ int db_open(struct store *store, const struct db_options *opts, struct db **ret,
 		r = error_set(&why, -EINVAL, "no tenant may be named %s", KEY_FORMAT);
 	if (r == 0)
 		r = read_format(db, &why);
-	if (r == 0)
-		atomic_store(&db->format_known, true);
-	else if (r == ERR_STORE_NOT_FOUND)
+	if (r == ERR_STORE_NOT_FOUND)
 		r = refuse_foreign(db, &why);
 	if (r < 0) {
 		db_close(db);

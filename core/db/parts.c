@@ -12,11 +12,20 @@ struct opening {
 	struct view *view;
 	const struct str *service;
 	const struct cancel *cancel;
-	const size_t *objects;
+	size_t *objects; /* places in the view */
+	size_t n;        /* of each of these */
 	struct cached **cached;
 	int *results;
 	struct error *errors;
 };
+
+static void opening_done(struct opening *o)
+{
+	free(o->objects);
+	free(o->cached);
+	free(o->results);
+	free(o->errors);
+}
 
 static int open_one(void *arg, size_t i)
 {
@@ -37,6 +46,20 @@ static size_t choose(struct view *v, const struct str *service, int32_t from, in
 			objects[n++] = i;
 	}
 	return n;
+}
+
+/* The objects that may be wanted, o->n of them; none is open yet. o is to be done with also where this fails. */
+static int opening_init(struct opening *o, struct view *v, const struct str *service, int32_t from, int32_t to)
+{
+	*o = (struct opening){ .view = v, .service = service };
+	o->objects = malloc((v->n + 1) * sizeof *o->objects);
+	if (!o->objects)
+		return -ENOMEM;
+	o->n = choose(v, service, from, to, o->objects);
+	o->cached = calloc(o->n + 1, sizeof *o->cached);
+	o->results = calloc(o->n + 1, sizeof *o->results);
+	o->errors = calloc(o->n + 1, sizeof *o->errors);
+	return o->cached && o->results && o->errors ? 0 : -ENOMEM;
 }
 
 /* One part per dataset that is wanted; each pins the block for itself. */
@@ -83,10 +106,10 @@ static int judge_missing(struct opening *o, size_t i)
 }
 
 /* Damage is counted and left out. */
-static int gather(struct opening *o, size_t n, struct parts *ret, struct error *err)
+static int gather(struct opening *o, struct parts *ret, struct error *err)
 {
 	int r = 0;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < o->n; i++) {
 		int e = o->results[i];
 		if (e == 0 && r == 0)
 			r = add_parts(o, i, ret);
@@ -107,21 +130,16 @@ static int gather(struct opening *o, size_t n, struct parts *ret, struct error *
 int view_parts(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, const struct cancel *cancel,
                struct parts *ret, struct error *err)
 {
-	_free_ size_t *objects = malloc((v->n + 1) * sizeof *objects);
-	if (!objects)
-		return -ENOMEM;
-	size_t n = choose(v, service, from_day, to_day, objects);
-	_free_ struct cached **cached = calloc(n + 1, sizeof *cached);
-	_free_ int *results = calloc(n + 1, sizeof *results);
-	_free_ struct error *errors = calloc(n + 1, sizeof *errors);
-	if (!cached || !results || !errors)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		results[i] = ERR_CANCELLED;
-	struct opening o = { v, service, cancel, objects, cached, results, errors };
+	_cleanup_(opening_done) struct opening o;
+	int r = opening_init(&o, v, service, from_day, to_day);
+	if (r < 0)
+		return r;
+	o.cancel = cancel;
+	for (size_t i = 0; i < o.n; i++)
+		o.results[i] = ERR_CANCELLED;
 	struct parts parts = { .view = view_ref(v) };
-	int stopped = pool_each(n > 1 ? v->db->pool : NULL, n, open_one, &o);
-	int r = gather(&o, n, &parts, err);
+	int stopped = pool_each(o.n > 1 ? v->db->pool : NULL, o.n, open_one, &o);
+	r = gather(&o, &parts, err);
 	if (r == 0)
 		r = stopped;
 	if (r < 0) {
@@ -180,14 +198,14 @@ static int open_segment(void *arg, size_t i)
 	return o->view->live[o->objects[i]]->object.is_block ? 0 : open_one(o, i);
 }
 
-static int each_info(struct opening *o, size_t n, info_fn fn, void *ctx, struct error *err)
+static int each_info(struct opening *o, info_fn fn, void *ctx, struct error *err)
 {
-	int r = pool_each(n > 1 ? o->view->db->pool : NULL, n, open_segment, o);
-	for (size_t i = 0; i < n && r == 0; i++) {
+	int r = pool_each(o->n > 1 ? o->view->db->pool : NULL, o->n, open_segment, o);
+	for (size_t i = 0; i < o->n && r == 0; i++) {
 		const struct live *l = o->view->live[o->objects[i]];
 		r = l->object.is_block ? block_infos(l, o->service, fn, ctx, err) : segment_infos(o, i, fn, ctx, err);
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < o->n; i++)
 		if (o->cached[i])
 			cache_unpin(o->view->db, o->cached[i]);
 	return r;
@@ -196,15 +214,7 @@ static int each_info(struct opening *o, size_t n, info_fn fn, void *ctx, struct 
 int view_infos(struct view *v, const struct str *service, int32_t from_day, int32_t to_day, info_fn fn, void *ctx,
                struct error *err)
 {
-	_free_ size_t *objects = malloc((v->n + 1) * sizeof *objects);
-	if (!objects)
-		return -ENOMEM;
-	size_t n = choose(v, service, from_day, to_day, objects);
-	_free_ struct cached **cached = calloc(n + 1, sizeof *cached);
-	_free_ int *results = calloc(n + 1, sizeof *results);
-	_free_ struct error *errors = calloc(n + 1, sizeof *errors);
-	if (!cached || !results || !errors)
-		return -ENOMEM;
-	struct opening o = { v, service, NULL, objects, cached, results, errors };
-	return each_info(&o, n, fn, ctx, err);
+	_cleanup_(opening_done) struct opening o;
+	int r = opening_init(&o, v, service, from_day, to_day);
+	return r < 0 ? r : each_info(&o, fn, ctx, err);
 }
